@@ -1,0 +1,169 @@
+"""The catalog: which indexes there are over packages, and how it is asked.
+
+`PackageCatalog` is repoze.catalog's Catalog with sound answers. It is asked as that is, also by
+programs that know nothing of authdb but can import it::
+
+    factory = FileStorageCatalogFactory("catalog.fs", "catalog")
+    count, docids = factory(manager).query("last_update < '2020'", sort_index="name")
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from repoze.catalog.catalog import Catalog, ResultSetSize, assertint
+
+from authdb.exceptions import QueryError, nearest
+from authdb.indexes import (
+    CategoryIndex,
+    DateIndex,
+    FieldIndex,
+    NameIndex,
+    TextIndex,
+)
+from authdb.query import matching, parse_query, relevance
+
+__all__ = ["CATALOG_FORMAT", "INDEXES", "PackageCatalog", "new_catalog", "sorted_docids"]
+
+#: The number of the catalog's format. A catalog of another one is rebuilt when it is opened.
+CATALOG_FORMAT = 1
+
+#: The indexes over packages: name (also that of the attribute indexed) and class.
+INDEXES: Mapping[str, Any] = {
+    "name": NameIndex,
+    "title": TextIndex,
+    "description": TextIndex,
+    "categories": CategoryIndex,
+    "last_update": DateIndex,
+    "last_release": DateIndex,
+    "last_commit": DateIndex,
+    "license": FieldIndex,
+}
+
+
+class PackageCatalog(Catalog):
+    """repoze.catalog's Catalog, whose documents are indexed all or not at all, and whose queries
+    are answered by `authdb.query.matching`."""
+
+    def index_doc(self, docid: int, document: Any) -> None:
+        """Index ``document`` under ``docid`` in every index, in place of what was there.
+
+        :raises ValueError: an index refuses the document's value; nothing was changed
+        """
+        self.reindex_doc(docid, document)
+
+    def reindex_doc(self, docid: int, document: Any, only: Iterable[str] | None = None) -> None:
+        """As `index_doc`; with ``only``, in just the indexes of those names that there are."""
+        assertint(docid)
+        names = self if only is None else [name for name in only if name in self]
+        # All the values first: a failure half-way would leave the document half indexed.
+        values = [(self[name], self[name].value(document)) for name in names]
+        for index, value in values:
+            index.put(docid, value)
+
+    def docids(self) -> Any:
+        """The set of all documents."""
+        for index in self.values():
+            return index.docids()
+        return self.family.IF.Set()
+
+    def query(
+        self,
+        queryobject: Any,
+        sort_index: str | None = None,
+        limit: int | None = None,
+        sort_type: str | None = None,
+        reverse: bool = False,
+        names: Mapping[str, Any] | None = None,
+    ) -> tuple[Any, array[int]]:
+        """Ask a question, as repoze.catalog does.
+
+        :param queryobject: a query object, or one as text
+        :param sort_index: the index to sort by; a text index sorts by relevance
+        :param sort_type: ignored; it names algorithms of repoze.catalog's indexes
+        :returns: the number of docids (an int with an attribute ``total``, of all that match),
+            and the docids
+        :raises QueryError: see `authdb.query.matching`
+        """
+        docids = self.search(queryobject, names, sort_index, reverse)
+        shown = array("i", islice(docids, limit))
+        return ResultSetSize(len(shown), len(docids)), shown
+
+    def search(
+        self,
+        query: Any = None,
+        names: Mapping[str, Any] | None = None,
+        sort: str | None = None,
+        reverse: bool = False,
+    ) -> array[int]:
+        """The docids that ``query`` (an object, text, or None for all) matches, in order.
+
+        :param sort: see `sorted_docids`
+        :raises QueryError: see `authdb.query.matching`; for a text with the position in it
+        """
+        text = query if isinstance(query, str) else None
+        tree = query if text is None else parse_query(text, names)
+        try:
+            found = self.docids() if tree is None else matching(self, tree, names)
+            return sorted_docids(self, tree, found, sort, reverse, names)
+        except QueryError as error:
+            if text is None or error.text is not None:
+                raise
+            raise QueryError(error.reason, text, error.position) from None
+
+
+def new_catalog() -> PackageCatalog:
+    """An empty catalog with all of `INDEXES`."""
+    catalog = PackageCatalog()
+    for name, index in INDEXES.items():
+        catalog[name] = index(name)
+    return catalog
+
+
+def sorted_docids(
+    catalog: PackageCatalog,
+    query: Any,
+    found: Iterable[int],
+    sort: str | None,
+    reverse: bool,
+    names: Mapping[str, Any] | None = None,
+) -> array[int]:
+    """``found`` in order: a copy, fixed from now on.
+
+    :param sort: an index of dates or texts; ``relevance``, or a text index for the relevance
+        of the searches of that index; None for docids, the order in which packages were added
+    :param reverse: the other way round; those that have no value stay last all the same, and
+        equal ones stay in the order of docids
+    :raises QueryError: it cannot be sorted by that
+    """
+    docids = array("i", found)
+    if sort is None:
+        if reverse:
+            docids.reverse()
+        return docids
+    if sort == "relevance" or isinstance(catalog.get(sort), TextIndex):
+        weights = relevance(catalog, query, names, None if sort == "relevance" else sort)
+        if weights is None:
+            raise QueryError("relevance needs a text search, such as 'token' in description")
+        value, reverse = weights.get, not reverse  # the best first, unless asked otherwise
+    elif isinstance(catalog.get(sort), FieldIndex):
+        value = catalog[sort].key
+    else:
+        known = [name for name, index in catalog.items() if isinstance(index, FieldIndex)]
+        raise QueryError(
+            f"it cannot be sorted by {sort!r}{nearest(sort, known)}; by relevance it can, or by "
+            + ", ".join(sorted(known))
+        )
+    known_values: list[tuple[Any, int]] = []
+    without = array("i")
+    for docid in docids:
+        key = value(docid)
+        if key is None:
+            without.append(docid)
+        else:
+            known_values.append((key, docid))
+    known_values.sort(key=lambda pair: pair[0], reverse=reverse)
+    return array("i", (docid for _, docid in known_values)) + without

@@ -1,0 +1,174 @@
+"""Is everything as it should be? Objects and catalog, held against each other completely.
+
+The catalog is compared with a new one that is made of the objects, index by index, in both
+directions: what a rebuilt catalog would have and this one lacks, and what this one has beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import BTrees.check
+
+from authdb.catalog import new_catalog
+from authdb.exceptions import AuthDBError
+from authdb.indexes import TextIndex
+from authdb.models import Package
+
+__all__ = ["Finding", "dump", "examine"]
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong: where, what, and whether a new catalog mends it."""
+
+    where: str
+    what: str
+    repairable: bool
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def examine(root: Any, catalog_root: Any) -> list[Finding]:
+    """Everything that is wrong with the objects under ``root`` or the catalog under the other.
+
+    Both should come from connections that have not read anything yet: what is in memory need not
+    be what is in the files.
+    """
+    findings: list[Finding] = []
+    reference = new_catalog()
+    catalog = catalog_root["catalog"]
+    findings += _objects(root, reference)
+    for name, expected in reference.items():
+        findings += _index(name, expected, catalog)
+    findings += [
+        Finding(f"index {name}", "it belongs to no catalog of this format", True)
+        for name in _attempt(lambda: sorted(set(catalog) - set(reference))) or ()
+    ]
+    return findings
+
+
+def _attempt(read: Callable[[], Any]) -> Any:
+    """What ``read`` gives; None where a record is lost or cannot be read."""
+    try:
+        return read()
+    except (AuthDBError, LookupError, AssertionError, TypeError, ValueError, AttributeError):
+        return None
+
+
+# -- objects ---------------------------------------------------------------------------------
+
+
+def _objects(root: Any, reference: Any) -> Iterator[Finding]:
+    """The objects by themselves; those that are well are indexed in ``reference``."""
+    packages, docids = root["packages"], root["docids"]
+    for what, tree in (("the packages", packages), ("the names", docids)):
+        yield from _tree(what, tree, False)
+    for docid in _attempt(lambda: list(packages)) or ():
+        yield from _package(docid, packages, docids, reference)
+    for name, docid in _attempt(lambda: list(docids.items())) or ():
+        if getattr(_attempt(partial(packages.get, docid)), "name", None) != name:
+            yield Finding(
+                name, f"the name leads to docid {docid}, which is not that package", False
+            )
+    highest = _attempt(lambda: packages.maxKey() if packages else 0)
+    if highest is not None and highest >= root["next_docid"]:
+        yield Finding("the packages", "the next docid would be given twice", False)
+
+
+def _package(docid: int, packages: Any, docids: Any, reference: Any) -> Iterator[Finding]:
+    where = f"docid {docid}"
+    package = _attempt(lambda: packages[docid])
+    if not isinstance(package, Package):
+        yield Finding(where, "the package is lost", False)
+        return
+    name = _attempt(lambda: package.name)
+    if name is None:
+        yield Finding(where, "the package's record cannot be read", False)
+        return
+    where = f"{name} ({where})" if isinstance(name, str) else where
+    if not _attempt(package.is_intact):
+        yield Finding(where, "its values are not those that were stored (digest differs)", False)
+    if docids.get(name) != docid:
+        yield Finding(where, "its name does not lead to it", False)
+    try:
+        reference.index_doc(docid, package)
+    except (AuthDBError, ValueError, TypeError, AttributeError) as error:
+        yield Finding(where, f"it cannot be indexed: {error}", False)
+
+
+# -- catalog ---------------------------------------------------------------------------------
+
+
+def _index(name: str, expected: Any, catalog: Any) -> Iterator[Finding]:
+    where = f"index {name}"
+    index = _attempt(lambda: catalog[name])
+    if type(index) is not type(expected):
+        yield Finding(where, "it is missing, or of another kind", True)
+        return
+    yield from _trees(where, index)
+    found = _attempt(lambda: dump(index))
+    if found is None:
+        yield Finding(where, "it cannot be read", True)
+        return
+    for part, right in dump(expected).items():
+        wrong = found[part]
+        if wrong == right:
+            continue
+        if isinstance(right, dict):
+            keys = {key for key in {*right, *wrong} if right.get(key) != wrong.get(key)}
+            shown = ", ".join(sorted(map(repr, keys))[:3])
+            yield Finding(where, f"{len(keys)} entries of its {part} are wrong: {shown}", True)
+        else:
+            yield Finding(where, f"its {part} are wrong", True)
+
+
+def dump(index: Any) -> dict[str, Any]:
+    """Everything that ``index`` holds, in plain values that do not depend on its history."""
+    if isinstance(index, TextIndex):
+        okapi, lexicon = index.index, index.lexicon
+        return {
+            "words": {
+                lexicon.get_word(wid): dict(posting.items())
+                for wid, posting in okapi._wordinfo.items()
+            },
+            "documents": {
+                docid: [lexicon.get_word(wid) for wid in okapi.get_words(docid)]
+                for docid in okapi._docwords
+            },
+            "weights": dict(okapi._docweight.items()),
+            "missing documents": list(index._not_indexed),
+            "counts": (okapi.documentCount(), okapi.wordCount(), okapi._totaldoclen()),
+        }
+    return {
+        "values": {value: list(docids) for value, docids in index._fwd_index.items()},
+        "documents": {
+            docid: value if isinstance(value, (str, int)) else list(value)
+            for docid, value in index._rev_index.items()
+        },
+        "missing documents": list(index._not_indexed),
+        "counts": (index.documentCount(), index.wordCount()),
+    }
+
+
+def _trees(where: str, index: Any) -> Iterator[Finding]:
+    yield from _tree(where, index._not_indexed, True)
+    if isinstance(index, TextIndex):
+        okapi, lexicon = index.index, index.lexicon
+        trees = [okapi._wordinfo, okapi._docwords, okapi._docweight, lexicon._wids, lexicon._words]
+    else:
+        trees = [index._fwd_index, index._rev_index]
+        trees += _attempt(lambda: list(index._fwd_index.values())) or []
+    for tree in trees:
+        yield from _tree(where, tree, True)
+
+
+def _tree(where: str, tree: Any, repairable: bool) -> Iterator[Finding]:
+    """The tree's own order and pointers, checked by BTrees itself."""
+    try:
+        tree._check()
+        BTrees.check.check(tree)
+    except (AuthDBError, LookupError, AssertionError, TypeError, ValueError) as error:
+        yield Finding(where, f"a tree in it is damaged ({error})", repairable)

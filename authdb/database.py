@@ -1,0 +1,503 @@
+"""`AuthDB`: the packages and their catalog as one thing."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from authdb.checking import Finding, examine
+from authdb.exceptions import (
+    AuthDBError,
+    DatabaseClosed,
+    DatabaseError,
+    DatabaseMissing,
+    DatabaseReadOnly,
+    PackageExists,
+    PackageNotFound,
+    QueryError,
+)
+from authdb.models import Package, normalize_name
+from authdb.pairing import OBJECTS_FILE, Pair, create_objects
+from authdb.results import Result
+from authdb.storage import explain
+
+__all__ = ["AuthDB"]
+
+
+class _Changes:
+    """What the open transaction has done so far."""
+
+    def __init__(self) -> None:
+        self.docids: set[int] = set()
+        self.about = False  # whether what is said of the whole was changed
+        #: Packages whose fields were set and that are not indexed again yet, by their id().
+        self.edited: dict[int, Package] = {}
+
+
+class AuthDB:
+    """A catalogue of packages: a folder with the objects and, derived from them, the catalog.
+
+    It is made by `open`, `create` or `in_memory`, and is a context manager. It belongs to the
+    thread that opened it. One process at a time writes; any number read beside it, each what was
+    there when it opened.
+
+    >>> with AuthDB.in_memory() as db:
+    ...     package = db.add(Package("djoser", "Djoser", categories=("registration",)))
+    ...     package = db.update("djoser", last_release="2023-11-09")
+    ...     db.find("'registration' in categories and last_release < '2024'").names()
+    ['djoser']
+    """
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._changes: _Changes | None = None
+        self._closed = False
+        self._attach()
+
+    @classmethod
+    def open(cls, path: str | Path, read_only: bool = False, *, repair: bool = False) -> AuthDB:
+        """Open the database in the folder ``path``.
+
+        :param read_only: open a frozen snapshot, beside a writer if need be; touches no file
+        :param repair: accept that the objects file has lost its last changes
+        :raises DatabaseMissing: there is none; see `create`
+        :raises DatabaseLocked: another process is writing to it
+        :raises CatalogAhead: the objects file has lost its last changes
+        :raises DatabaseError: its other kinds, see `authdb.exceptions`
+        """
+        folder = Path(path).expanduser()
+        try:
+            if not (folder / OBJECTS_FILE).exists():
+                raise DatabaseMissing(
+                    folder, "there is no database here; make one with: authdb init"
+                )
+            return cls(Pair(folder, read_only=read_only, repair=repair))
+        except (AuthDBError, OSError, ValueError) as error:
+            raise explain(error, folder) from error
+
+    @classmethod
+    def create(cls, path: str | Path) -> AuthDB:
+        """Make a new, empty database in the folder ``path``, and open it.
+
+        The folder is made if need be; other files in it are left alone.
+
+        :raises DatabaseExists: there is one
+        """
+        folder = Path(path).expanduser()
+        create_objects(folder)
+        return cls.open(folder)
+
+    @classmethod
+    def in_memory(cls) -> AuthDB:
+        """A new, empty database that is gone when it is closed."""
+        return cls(Pair(None))
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path | None:
+        """The folder; None in memory."""
+        return self._pair.folder
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened for reading only."""
+        return self._pair.read_only
+
+    @property
+    def healed(self) -> str | None:
+        """What had to be done to the catalog on opening, in words; None as a rule."""
+        return self._pair.healed
+
+    @property
+    def generation(self) -> int:
+        """How many changes there have been."""
+        return int(self._root["generation"])
+
+    @property
+    def as_of(self) -> date | None:
+        """The day as of which the facts hold, where the edition that was loaded says so."""
+        day: date | None = self._root.get("as_of")
+        return day
+
+    def set_as_of(self, day: date | None) -> None:
+        """Say as of which day the facts hold."""
+        if day != self.as_of:
+            with self._change(f"the facts hold as of {day}") as changes:
+                self._root["as_of"] = day
+                changes.about = True
+
+    @property
+    def catalog(self) -> Any:
+        """The `PackageCatalog` (repoze.catalog's Catalog)."""
+        self._root  # noqa: B018 - raises where the database is closed
+        return self._pair.catalog
+
+    @property
+    def objects(self) -> Any:
+        """A mapping, docid -> `Package`, in the order of docids."""
+        return self._root["packages"]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The package called ``name``, in whatever spelling; ``default`` where there is none."""
+        docid = self._root["docids"].get(_normal(name))
+        return default if docid is None else self.objects[docid]
+
+    def __getitem__(self, name: str) -> Package:
+        """As `get`.
+
+        :raises PackageNotFound: there is none
+        """
+        return self.objects[self._docid(name)]  # type: ignore[no-any-return]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and _normal(name) in self._root["docids"]
+
+    def __len__(self) -> int:
+        return int(self.catalog["name"].documentCount())
+
+    def __bool__(self) -> bool:
+        return True  # an empty database is one all the same
+
+    def __iter__(self) -> Iterator[Package]:
+        """The packages, in the order in which they were added."""
+        return iter(self.objects.values())
+
+    def find(
+        self,
+        query: Any = None,
+        *,
+        names: Mapping[str, Any] | None = None,
+        sort: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Result:
+        """Ask which packages match.
+
+        :param query: a query object, the same as text (see `authdb.query.parse_query`), or None
+            for all packages
+        :param names: values for the bare names in the query: the safe way for what comes from
+            outside
+        :param sort: ``last_update``, ``last_release``, ``last_commit``, ``name``, ``license``,
+            or ``relevance`` of the text searches in the query; None for the order in which the
+            packages were added. Those without the value come last either way
+        :param reverse: the other way round
+        :param limit: how many packages the result shows at most; its ``len`` is unlimited
+        :param offset: how many it leaves out first
+        :raises QueryError: with the position of the mistake, if the query is text
+        """
+        for option, value in (("limit", limit), ("offset", offset)):
+            if value is not None and (not isinstance(value, int) or value < 0):
+                raise QueryError(f"{option} is a number from 0 on, not {value!r}")
+        catalog = self.catalog
+        self._index_edited()
+        docids = catalog.search(query, names, sort, reverse)
+        return Result(docids, self._load, limit, offset)
+
+    def _load(self, docid: int) -> Package:
+        try:
+            return self.objects[docid]  # type: ignore[no-any-return]
+        except KeyError:
+            raise PackageNotFound(f"docid {docid}, removed since it was found") from None
+
+    # -- changing ----------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, note: str | None = None) -> Iterator[None]:
+        """Make the changes inside the ``with`` block one: all of them last, or none.
+
+        They are on disk when the block is left; an exception undoes them. Inside, fields of
+        packages may also be set directly.
+
+        :param note: what is done, for the history; cut to 60,000 characters
+        :raises DatabaseReadOnly: the database was opened for reading
+        :raises DatabaseError: what was changed could not be written; nothing of it was
+        """
+        self._writable()
+        if self._changes is not None:
+            raise AuthDBError("a transaction is open already; changes go into that one")
+        self._changes = _Changes()
+        try:
+            yield
+            self._commit(note)
+        finally:
+            self._changes = None
+            if not self._closed:
+                self._pair.manager.abort()
+
+    @contextmanager
+    def _change(self, note: str) -> Iterator[_Changes]:
+        """The open transaction, or else one for this change alone."""
+        self._writable()
+        if self._changes is not None:
+            yield self._changes
+        else:
+            with self.transaction(note):
+                assert self._changes is not None
+                yield self._changes
+
+    def add(self, package: Package) -> Package:
+        """Add a package.
+
+        :returns: ``package``, stored
+        :raises PackageExists: there is one of that name
+        """
+        if not isinstance(package, Package):
+            raise AuthDBError(f"a Package is added, not {type(package).__name__}")
+        if package._p_jar is not None:
+            raise AuthDBError(
+                f"{package.name} is stored already; add a package made of its record()"
+            )
+        with self._change(f"add {package.name}") as changes:
+            root = self._root
+            if package.name in root["docids"]:
+                raise PackageExists(package.name)
+            docid = root["next_docid"]
+            root["next_docid"] = docid + 1
+            root["packages"][docid] = package
+            root["docids"][package.name] = docid
+            # Stored from here on, not only from the commit: so edits of it are seen.
+            root._p_jar.add(package)
+            self._pair.catalog.index_doc(docid, package)
+            changes.docids.add(docid)
+        return package
+
+    def update(self, name: str, /, **fields: Any) -> Package:
+        """Set some fields of a package; ``name=`` among them renames it.
+
+        :returns: the package; nothing is written where no value differs
+        :raises PackageNotFound: there is none called ``name``
+        :raises PackageExists: there is another of the new name
+        :raises InvalidValue: for the first field that refuses its value
+        """
+        draft = self[name].copy()
+        for field in sorted(fields, key="last_update".__eq__):  # it is held against the others
+            setattr(draft, field, fields[field])
+        return self._become(name, draft, "update")
+
+    def replace(self, package: Package) -> Package:
+        """Give the package of that name the values of this one, and no others.
+
+        :returns: the stored package
+        :raises PackageNotFound: there is none of that name
+        """
+        return self._become(package.name, package, "replace")
+
+    def _become(self, name: str, draft: Package, verb: str) -> Package:
+        docid = self._docid(name)
+        package: Package = self.objects[docid]
+        changed = package.differs_from(draft)
+        if not changed:
+            self._writable()
+            return package
+        with self._change(f"{verb} {package.name}") as changes:
+            docids = self._root["docids"]
+            if "name" in changed:
+                if draft.name in docids:
+                    raise PackageExists(draft.name)
+                del docids[package.name]
+                docids[draft.name] = docid
+            edited_before = id(package) in changes.edited
+            package.become(draft)
+            if not edited_before:  # else it is indexed as a whole, later
+                changes.edited.pop(id(package), None)
+                self._pair.catalog.reindex_doc(docid, package, only=changed)
+            changes.docids.add(docid)
+        return package
+
+    def remove(self, name: str) -> None:
+        """Remove a package. Its docid is not given to another.
+
+        :raises PackageNotFound: there is none
+        """
+        with self._change(f"remove {name}") as changes:
+            root = self._root
+            docid = self._docid(name)
+            package = root["packages"][docid]
+            changes.edited.pop(id(package), None)
+            self._pair.catalog.unindex_doc(docid)
+            del root["packages"][docid]
+            del root["docids"][package.name]
+            changes.docids.add(docid)
+
+    # -- keeping well ------------------------------------------------------------------------
+
+    def check(self, *, repair: bool = False) -> list[Finding]:
+        """Hold everything against everything.
+
+        Each package against its digest, names against packages, every index against the
+        packages in both directions, the trees in themselves.
+
+        :param repair: build the catalog anew where it is not as it should be. What is wrong with
+            the objects cannot be mended here
+        :returns: what was found; empty when all is well
+        """
+        if self._changes is not None:
+            raise AuthDBError("check looks at what is stored: end the transaction first")
+        self._root  # noqa: B018 - raises where the database is closed
+        with self._pair.reread() as (root, catalog_root):
+            findings = examine(root, catalog_root)
+        if repair and any(finding.repairable for finding in findings):
+            self.reindex()
+        return findings
+
+    def reindex(self) -> None:
+        """Build the catalog anew from the objects."""
+        self._writable()
+        with self.transaction():
+            self._pair.rebuild()
+            self._pair.manager.get().note("rebuilt the catalog")
+            self._pair.manager.commit()
+
+    def pack(self) -> None:
+        """Give back the room that earlier states take, in both files.
+
+        The states up to now are gone afterwards, except from ``data.fs.old`` and
+        ``catalog.fs.old``, which are what the files were before.
+        """
+        self._writable()
+        for database in (self._pair.objects, self._pair.catalogs):
+            assert database is not None
+            try:
+                database.db.pack()
+            except OSError as error:
+                raise explain(error, database.path) from error
+
+    def close(self) -> None:
+        """Close it, giving up an open transaction. Closing again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._pair.close()
+
+    def __enter__(self) -> AuthDB:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = self.path or "in memory"
+        if self._closed:
+            return f"<closed AuthDB {where}>"
+        return f"<AuthDB {where}: {len(self)} packages{', read-only' * self.read_only}>"
+
+    # -- within ------------------------------------------------------------------------------
+
+    @property
+    def _root(self) -> Any:
+        if self._closed:
+            raise DatabaseClosed(self.path or "the database", "it was closed; open it again")
+        return self._pair.root
+
+    def _docid(self, name: str) -> int:
+        docids = self._root["docids"]
+        docid = docids.get(_normal(name))
+        if docid is None:
+            raise PackageNotFound(name, docids)
+        return int(docid)
+
+    def _writable(self) -> None:
+        self._root  # noqa: B018 - raises where the database is closed
+        if self.read_only:
+            raise DatabaseReadOnly(self.path, "it was opened for reading only")
+
+    def _attach(self) -> None:
+        for database in (self._pair.objects, self._pair.catalogs):
+            assert database is not None
+            database.connection.guard = self._guard
+
+    def _guard(self, obj: Any) -> None:
+        """Called by ZODB before a stored object changes."""
+        if self._changes is None:
+            raise DatabaseReadOnly(
+                self.path or "the database",
+                "changes are made with add, update, remove, or inside `with db.transaction():`"
+                if not self.read_only
+                else "it was opened for reading only",
+            )
+        if isinstance(obj, Package):
+            self._changes.edited[id(obj)] = obj
+
+    def _index_edited(self) -> None:
+        """Index the packages whose fields were set directly."""
+        if self._changes is None:
+            return
+        docids = self._root["docids"]
+        while self._changes.edited:
+            _, package = self._changes.edited.popitem()
+            docid = docids.get(package.name)
+            if docid is not None and self.objects[docid] is package:
+                self._pair.catalog.reindex_doc(docid, package)
+                self._changes.docids.add(docid)
+
+    def _commit(self, note: str | None) -> None:
+        assert self._changes is not None
+        self._index_edited()
+        if not self._changes.docids and not self._changes.about:
+            return
+        pair = self._pair
+        pair.advance(self._changes.docids)
+        transaction = pair.manager.get()
+        transaction.note((note or "changed by a program")[:60_000])
+        transaction.user = _user()
+        self._finish((pair.root["generation"], pair.root["token"]))
+
+    def _finish(self, mark: tuple[int, str]) -> None:
+        """Commit the state ``mark``; if that fails half-way, find out how far it got."""
+        pair = self._pair
+        storage = pair.objects.storage  # type: ignore[union-attr]
+        before = storage.lastTransaction()
+        try:
+            pair.manager.commit()
+        except BaseException as error:
+            pair.manager.abort()
+            if self.path is None or (storage.lastTransaction() == before and storage._file):
+                raise self._told(error) from error
+            # The second phase failed: the files may be apart, as after a crash. Do as then.
+            self._reopen()
+            if (self._root["generation"], self._root["token"]) != mark:
+                raise self._told(error) from error
+            if not isinstance(error, Exception):
+                raise  # Ctrl-C: the change is kept all the same
+
+    def _told(self, error: BaseException) -> BaseException:
+        return explain(error, self.path) if isinstance(error, Exception) else error
+
+    def _reopen(self) -> None:
+        self._pair.close()
+        try:
+            self._pair = Pair(self.path)
+        except BaseException as error:
+            self._closed = True
+            if isinstance(error, Exception):
+                raise DatabaseError(
+                    self.path,
+                    "the change could not be written to both files, and the database is closed; "
+                    "the next open heals it if it can: " + str(explain(error, self.path)),
+                ) from error
+            raise
+        self._attach()
+
+
+def _normal(name: str) -> str:
+    if not isinstance(name, str):
+        raise AuthDBError(f"the name of a package is text, not {type(name).__name__}")
+    return normalize_name(name)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no such user, as in some containers
+        return "unknown"

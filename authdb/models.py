@@ -1,0 +1,229 @@
+"""`Package`, the persistent object that the catalogue is made of.
+
+`FIELDS` is the one table of its fields: checking, columns, file formats and export all read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from persistent import Persistent
+
+from authdb.dates import PartialDate, first_day
+from authdb.exceptions import InvalidValue, nearest
+from authdb.fields import CATEGORIES, Field, Release, Source, kinds, normalize_name, plain
+
+__all__ = [
+    "CATEGORIES",
+    "FIELDS",
+    "FORMAT",
+    "Field",
+    "Package",
+    "PartialDate",
+    "Release",
+    "Source",
+    "normalize_name",
+]
+
+#: The number of the file format, kept in the root of the objects. It goes up with any change
+#: after which an older authdb would misread what this one writes.
+FORMAT = 1
+
+#: Every field, in the order in which they are shown and written.
+FIELDS: Mapping[str, Field] = {
+    field.name: field
+    for field in (
+        Field("name", kinds.NAME, "the name of the distribution, as PEP 503 normalises it", True),
+        Field("title", kinds.TITLE, "what the package calls itself", True),
+        Field("description", kinds.PROSE, "what it does, in a sentence or two"),
+        Field("categories", kinds.CATEGORIES, "what it does, in words of the vocabulary"),
+        Field("last_update", kinds.DATE, "the later of last_commit and last_release"),
+        Field("last_commit", kinds.DATE, "the last commit to the default branch"),
+        Field("last_release", kinds.DATE, "the last final release"),
+        Field("version", kinds.VERSION, "the latest version"),
+        Field("requires_python", kinds.SPECIFIER, "the Python versions that it asks for"),
+        Field("django_versions", kinds.NUMBERS, "the Django versions that it declares"),
+        Field("license", kinds.LICENSE, "an SPDX expression"),
+        Field("repository", kinds.URL, "where its source is"),
+        Field("homepage", kinds.URL, "its home page, where that is not the repository"),
+        Field("documentation", kinds.URL, "its documentation"),
+        Field("replaced_by", kinds.OTHER_NAME, "the name of the package that follows it"),
+        Field("releases", kinds.RELEASES, "each release's version and date", structured=True),
+        Field("sources", kinds.SOURCES, "for each fact its source, and when seen", structured=True),
+    )
+}
+
+# `last_update` is worked out from the dates that are known; only one stated outright is stored.
+_STATED = "stated_update"
+
+
+class Package(Persistent):
+    """One package of the catalogue.
+
+    :param name: the distribution's name; stored as PEP 503 normalises it
+    :param title: what people call it
+    :param fields: any of `FIELDS`; what is not given is not known
+    :raises InvalidValue: for the first field that refuses its value
+
+    A field is checked when it is set. None (or an empty text or tuple) means "not known", and
+    takes no room. The value of a field is immutable, so that no change can slip past ZODB.
+
+    >>> package = Package("Django_REST.Knox", "django-rest-knox", last_release="2024-01-28")
+    >>> package.name, package.last_update, package.license
+    ('django-rest-knox', datetime.date(2024, 1, 28), None)
+    >>> package.categories = "jwt"
+    Traceback (most recent call last):
+        ...
+    authdb.exceptions.InvalidValue: categories: several values belong here, such as \
+('oauth2', 'jwt'), got 'jwt'
+    """
+
+    # What a stored package does not know, its class knows to be empty: the defaults also serve
+    # packages that were stored before a field existed.
+    name: str
+    title: str
+    description: str | None = None
+    categories: tuple[str, ...] = ()
+    repository: str | None = None
+    homepage: str | None = None
+    documentation: str | None = None
+    license: str | None = None
+    version: str | None = None
+    requires_python: str | None = None
+    django_versions: tuple[str, ...] = ()
+    last_commit: date | PartialDate | None = None
+    last_release: date | PartialDate | None = None
+    releases: tuple[Release, ...] = ()
+    replaced_by: str | None = None
+    sources: tuple[Source, ...] = ()
+    stated_update: date | PartialDate | None = None
+
+    def __init__(self, name: str, title: str, **fields: Any) -> None:
+        self.name = name
+        self.title = title
+        # last_update is held against the other two dates, so it comes after them.
+        for field in sorted(fields, key="last_update".__eq__):
+            setattr(self, field, fields[field])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith(("_p_", "_v_")):
+            super().__setattr__(name, value)
+            return
+        self._p_activate()  # the __dict__ of a ghost is empty
+        field = FIELDS.get(name)
+        if field is None:
+            raise InvalidValue(name, value, "there is no such field" + nearest(name, FIELDS))
+        stored = field.check(value)
+        if name == "name" and self._p_jar is not None and stored != self.name:
+            raise InvalidValue(
+                name, value, "a stored package is renamed with db.update(old, name=new)"
+            )
+        if name == "last_update":
+            self._state_update(stored)
+        else:
+            self._store(name, stored)
+        if name in ("last_commit", "last_release") and stored is not None:
+            self._store(_STATED, None)  # what is known overrides what was stated
+
+    def __delattr__(self, name: str) -> None:
+        if name.startswith(("_p_", "_v_")):
+            super().__delattr__(name)
+        else:
+            setattr(self, name, None)
+
+    def _store(self, name: str, value: Any) -> None:
+        if value is None or value == ():
+            if name in self.__dict__:
+                super().__delattr__(name)
+        elif getattr(self, name, None) != value:
+            super().__setattr__(name, value)
+
+    def _state_update(self, value: date | PartialDate | None) -> None:
+        known = self._known_update()
+        if known is None:
+            self._store(_STATED, value)
+        elif value is not None and value != known:
+            raise InvalidValue(
+                "last_update",
+                value.isoformat(),
+                "it follows from last_commit and last_release, whose later is "
+                f"{known.isoformat()}; leave it out",
+            )
+
+    def _known_update(self) -> date | PartialDate | None:
+        known = [day for day in (self.last_commit, self.last_release) if day is not None]
+        return max(known, key=first_day) if known else None
+
+    @property
+    def last_update(self) -> date | PartialDate | None:
+        """The later of `last_commit` and `last_release`; where neither is known, as stated."""
+        return self._known_update() or self.stated_update
+
+    def source(self, field: str) -> Source | None:
+        """Where the value of ``field`` comes from, and when it was seen; None where not said."""
+        return next((source for source in self.sources if source.field == field), None)
+
+    def values(self) -> Iterator[tuple[str, Any]]:
+        """Each known field and its value, in the order of `FIELDS`."""
+        for name in FIELDS:
+            value = getattr(self, name)
+            if value is not None and value != ():
+                yield name, value
+
+    def record(self) -> dict[str, Any]:
+        """The known fields as JSON holds them: what a loader reads back to an equal package."""
+        return {name: plain(value) for name, value in self.values()}
+
+    def copy(self) -> Package:
+        """A package with the same values, that is not stored."""
+        twin = Package.__new__(Package)
+        twin.become(self)
+        return twin
+
+    def differs_from(self, other: Package) -> list[str]:
+        """The names of the fields whose values differ."""
+        return [name for name in FIELDS if getattr(self, name) != getattr(other, name)]
+
+    def become(self, other: Package) -> None:
+        """Take over all the values of ``other``, the name too: `AuthDB` keeps the names true."""
+        for name in [*FIELDS, _STATED]:
+            if name == "name":
+                super().__setattr__(name, other.name)
+            elif name != "last_update":
+                self._store(name, getattr(other, name))
+
+    def __repr__(self) -> str:
+        # Also asked of a package that is half made or whose record cannot be read.
+        try:
+            return f"<Package {self.name}>"
+        except Exception:
+            return "<Package ?>"
+
+    # A flipped byte in a FileStorage loads without a word: it keeps no checksums. So a package
+    # is stored with a digest of its values, worked out when it is pickled, so that no way of
+    # changing it can miss it.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__() or {}
+        state.pop("_digest", None)
+        state["_digest"] = _digest(state)
+        return state
+
+    def is_intact(self) -> bool:
+        """Whether the values, as just loaded from the file, are those that were stored."""
+        state: dict[str, Any] = super().__getstate__() or {}
+        stored = state.pop("_digest", None)
+        try:
+            return bool(stored == _digest(state))
+        except (TypeError, ValueError):  # a value that no field can hold
+            return False
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that stand for all the values of ``state``."""
+    text = json.dumps({name: plain(value) for name, value in state.items()}, sort_keys=True)
+    return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()

@@ -1,0 +1,296 @@
+"""Two databases as one: the objects, and the catalog that is derived from them.
+
+Each change is one transaction over both files, and the objects finish first. Since a crash can
+fall between the two finishes, both roots carry a generation (an int that each change raises by
+one) with a random token, and the objects' root a short journal of the docids that the last
+generations touched. Whoever opens the pair compares the two, and brings a catalog that lags
+behind up to date from the journal, or builds it anew, before anything else happens.
+
+Transaction ids cannot serve for this: the two files get different ones, and a torn transaction's
+id is still reported after the file was cut back.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import BTrees
+from transaction import TransactionManager
+
+from authdb.catalog import CATALOG_FORMAT, PackageCatalog, new_catalog
+from authdb.exceptions import (
+    AuthDBWarning,
+    CatalogAhead,
+    DatabaseDamaged,
+    DatabaseExists,
+    DatabaseMissing,
+    FormatError,
+)
+from authdb.models import FORMAT
+from authdb.storage import MyZODB, explain
+
+__all__ = ["CATALOG_FILE", "OBJECTS_FILE", "Pair", "create_objects"]
+
+OBJECTS_FILE = "data.fs"
+CATALOG_FILE = "catalog.fs"
+
+#: The journal reaches back this many generations, and names at most this many docids.
+JOURNAL_GENERATIONS = 8
+JOURNAL_DOCIDS = 1000
+#: In the journal in place of docids: the change touched too many to name.
+REBUILD = "rebuild"
+
+
+def _new_root(root: Any) -> None:
+    """Make the mapping ``root`` that of a catalogue without packages."""
+    token = secrets.token_hex(8)
+    root.update(
+        format=FORMAT,
+        uuid=str(uuid.uuid4()),
+        generation=0,
+        token=token,
+        journal=((0, token, ()),),
+        packages=BTrees.family32.IO.BTree(),  # docid -> Package
+        docids=BTrees.family32.OO.BTree(),  # name -> docid; the authority on names
+        next_docid=1,
+    )
+
+
+def create_objects(folder: Path) -> None:
+    """Make the objects file of a new database; the catalog is made when it is opened.
+
+    :raises DatabaseExists: there is one
+    """
+    target = folder / OBJECTS_FILE
+    if target.exists():
+        raise DatabaseExists(folder, "there is a database already")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Made under another name, then renamed: a database is there whole, or not at all.
+        draft = folder / f".new-{secrets.token_hex(4)}.fs"
+        try:
+            with MyZODB(draft) as objects:
+                _new_root(objects.dbroot)
+                objects.connection.transaction_manager.commit()
+            draft.rename(target)
+        finally:
+            for leftover in folder.glob(draft.name + "*"):
+                leftover.unlink()
+    except OSError as error:
+        raise explain(error, folder) from error
+
+
+class Pair:
+    """The objects and the catalog of one folder, open, and of the same generation.
+
+    :param folder: where the two files are; None for a new pair in memory
+    :param read_only: open frozen snapshots. Then no file is touched: where the catalog's file
+        lags behind, it is brought up to date in memory only
+    :param repair: accept that the objects lost their tail
+    :raises CatalogAhead: the catalog has seen changes that the objects do not have (a reader is
+        only warned)
+    :raises FormatError: another version of authdb wrote the objects
+    :raises DatabaseError: see `MyZODB`
+
+    Attributes: ``objects`` and ``catalogs`` (each a `MyZODB`), ``root`` and ``catalog_root``
+    (their roots), ``manager`` (the transaction manager that both follow), ``healed`` (what had
+    to be done to the catalog, in words, or None).
+    """
+
+    def __init__(
+        self, folder: Path | None, *, read_only: bool = False, repair: bool = False
+    ) -> None:
+        self.folder = folder
+        self.read_only = read_only
+        self.manager = TransactionManager()
+        self.healed: str | None = None
+        self.catalogs: MyZODB | None = None
+        self.objects: MyZODB | None = None
+        try:
+            self._open()
+            self._heal(repair)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def root(self) -> Any:
+        """The objects' root mapping."""
+        assert self.objects is not None
+        return self.objects.dbroot
+
+    @property
+    def catalog_root(self) -> Any:
+        """The catalog's root mapping."""
+        assert self.catalogs is not None
+        return self.catalogs.dbroot
+
+    @property
+    def catalog(self) -> Any:
+        """The `PackageCatalog`."""
+        return self.catalog_root["catalog"]
+
+    def close(self) -> None:
+        """Close both, giving up what is not committed."""
+        self.manager.abort()
+        for database in (self.catalogs, self.objects):
+            if database is not None:
+                database.close()
+
+    @contextmanager
+    def reread(self) -> Iterator[tuple[Any, Any]]:
+        """The two roots as they are in the files, not as they are in memory."""
+        assert self.objects is not None and self.catalogs is not None
+        with ExitStack() as stack:
+            roots = []
+            for database in (self.objects, self.catalogs):
+                connection = database.db.open(TransactionManager())
+                stack.callback(connection.close)
+                connection.cacheMinimize()  # it may come from the pool, and have read before
+                roots.append(connection.root())
+            yield roots[0], roots[1]
+
+    # -- opening -----------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if self.folder is None:
+            self.objects = self._database(None, 0)
+            _new_root(self.root)
+            self.catalogs = self._database(None, 1)
+        elif self.read_only:
+            # The catalog first. The objects finish first in each change, so those opened after
+            # it are never behind it, unless they have lost something.
+            self.catalogs = self._snapshot_of_catalog(self.folder / CATALOG_FILE)
+            self.objects = self._database(self.folder / OBJECTS_FILE, 0, read_only=True)
+        else:
+            self.objects = self._database(self.folder / OBJECTS_FILE, 0, create=False)
+        self._check_format()
+        if self.catalogs is None:
+            assert self.folder is not None
+            self.catalogs = self._writable_catalog(self.folder / CATALOG_FILE)
+
+    def _database(self, path: Path | None, order: int, **options: bool) -> MyZODB:
+        return MyZODB(path, transaction_manager=self.manager, order=order, **options)
+
+    def _check_format(self) -> None:
+        found = self.root.get("format")
+        if not isinstance(found, int) or "packages" not in self.root:
+            raise FormatError(self.folder, None, FORMAT)
+        if found != FORMAT:
+            raise FormatError(self.folder, found, FORMAT)
+
+    def _snapshot_of_catalog(self, path: Path) -> MyZODB:
+        try:
+            return self._database(path, 1, scratch=True)
+        except (DatabaseMissing, DatabaseDamaged):
+            return self._database(None, 1)
+
+    def _writable_catalog(self, path: Path) -> MyZODB:
+        try:
+            return self._database(path, 1, create=False)
+        except (DatabaseMissing, DatabaseDamaged):
+            # It is derived: what cannot be read is made anew.
+            for file in (path, Path(f"{path}.index")):
+                file.unlink(missing_ok=True)
+            return self._database(path, 1)
+
+    # -- generations -------------------------------------------------------------------------
+
+    def advance(self, docids: Iterable[int]) -> None:
+        """Raise the generation of both, for the change to ``docids`` that is about to commit."""
+        root = self.root
+        generation, token = root["generation"] + 1, secrets.token_hex(8)
+        touched = tuple(sorted(docids))
+        journal = [*root["journal"][1 - JOURNAL_GENERATIONS :], (generation, token, touched)]
+        room = JOURNAL_DOCIDS
+        for position in range(len(journal) - 1, -1, -1):
+            number, its_token, its_docids = journal[position]
+            room -= 0 if its_docids == REBUILD else len(its_docids)
+            if room < 0:
+                journal[position] = (number, its_token, REBUILD)
+        root.update(generation=generation, token=token, journal=tuple(journal))
+        self._mark_catalog()
+
+    def _mark_catalog(self) -> None:
+        """Say in the catalog's root which state of the objects it shows."""
+        keys = ("uuid", "generation", "token")
+        self.catalog_root.update({key: self.root[key] for key in keys}, format=CATALOG_FORMAT)
+
+    def _lag(self) -> set[int] | str:
+        """What the catalog has to catch up on: docids (perhaps none), or everything.
+
+        :raises CatalogAhead: it has seen what the objects do not have
+        """
+        root, seen = self.root, self.catalog_root
+        generation = seen.get("generation")
+        if (
+            not isinstance(seen.get("catalog"), PackageCatalog)
+            or seen.get("format") != CATALOG_FORMAT
+            or seen.get("uuid") != root["uuid"]
+            or not isinstance(generation, int)
+        ):
+            return REBUILD
+        if (generation, seen.get("token")) == (root["generation"], root["token"]):
+            return set()
+        if generation >= root["generation"]:
+            raise CatalogAhead(self.folder, root["generation"], generation)
+        journal = {number: (token, docids) for number, token, docids in root["journal"]}
+        if journal.get(generation, (None,))[0] != seen.get("token"):
+            return REBUILD  # too long ago, or of another life of this database
+        lag: set[int] = set()
+        for number in range(generation + 1, root["generation"] + 1):
+            docids = journal[number][1]
+            if docids == REBUILD:
+                return REBUILD
+            lag.update(docids)
+        return lag
+
+    def _heal(self, repair: bool) -> None:
+        try:
+            lag = self._lag()
+        except CatalogAhead as loss:
+            if self.read_only:
+                warnings.warn(AuthDBWarning(str(loss)), stacklevel=5)
+            elif not repair:
+                raise
+            self.rebuild("the objects had lost their tail")
+            if not self.read_only:
+                # Past both, so that this life can't be taken for the lost one.
+                self.root["generation"] = max(loss.catalog_generation, loss.objects_generation)
+                self.advance(())
+                self._commit("accepted that the objects lost their tail; rebuilt the catalog")
+            return
+        if lag == REBUILD:
+            self.rebuild("it was missing, or of another state" if self.root["generation"] else None)
+            self._commit("rebuilt the catalog")
+        elif lag:
+            assert isinstance(lag, set)
+            for docid in lag:
+                package = self.root["packages"].get(docid)
+                if package is None:
+                    self.catalog.unindex_doc(docid)
+                else:
+                    self.catalog.index_doc(docid, package)
+            self.healed = f"the catalog lagged behind: {len(lag)} packages indexed again"
+            self._mark_catalog()
+            self._commit("indexed again what a crash had left out")
+
+    def rebuild(self, why: str | None = None) -> None:
+        """Put a new catalog of all the packages in place of the old one; the caller commits."""
+        catalog = new_catalog()
+        for docid, package in self.root["packages"].items():
+            catalog.index_doc(docid, package)
+        self.catalog_root["catalog"] = catalog
+        self._mark_catalog()
+        self.healed = None if why is None else f"the catalog was rebuilt: {why}"
+
+    def _commit(self, note: str) -> None:
+        # For readers too: their catalog is a scratch one, or in memory.
+        self.manager.get().note(note)
+        self.manager.commit()
