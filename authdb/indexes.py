@@ -109,7 +109,7 @@ class _Mended:
     def _each(self, values: Any) -> list[Any]:
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise QueryError(
-                f"{self.discriminator} is asked about several values, in a list, not {shown(values)}"
+                f"{self.discriminator} is asked about a list of values, not {shown(values)}"
             )
         return list(values)
 
