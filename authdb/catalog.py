@@ -104,15 +104,9 @@ class PackageCatalog(Catalog):
         :param sort: see `sorted_docids`
         :raises QueryError: see `authdb.query.matching`; for a text with the position in it
         """
-        text = query if isinstance(query, str) else None
-        tree = query if text is None else parse_query(text, names)
-        try:
-            found = self.docids() if tree is None else matching(self, tree, names)
-            return sorted_docids(self, tree, found, sort, reverse, names)
-        except QueryError as error:
-            if text is None or error.text is not None:
-                raise
-            raise QueryError(error.reason, text, error.position) from None
+        tree = parse_query(query, names) if isinstance(query, str) else query
+        found = self.docids() if tree is None else matching(self, tree, names)
+        return sorted_docids(self, tree, found, sort, reverse, names)
 
 
 def new_catalog() -> PackageCatalog:

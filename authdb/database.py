@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from authdb.checking import Finding, examine
 from authdb.exceptions import (
     AuthDBError,
     DatabaseClosed,
@@ -25,6 +23,9 @@ from authdb.models import Package, normalize_name
 from authdb.pairing import OBJECTS_FILE, Pair, create_objects
 from authdb.results import Result
 from authdb.storage import explain
+
+if TYPE_CHECKING:
+    from authdb.checking import Finding
 
 __all__ = ["AuthDB"]
 
@@ -338,6 +339,8 @@ class AuthDB:
             the objects cannot be mended here
         :returns: what was found; empty when all is well
         """
+        from authdb.checking import examine  # only this method needs it
+
         if self._changes is not None:
             raise AuthDBError("check looks at what is stored: end the transaction first")
         self._root  # noqa: B018 - raises where the database is closed
@@ -497,6 +500,8 @@ def _normal(name: str) -> str:
 
 
 def _user() -> str:
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # no such user, as in some containers

@@ -27,7 +27,6 @@ attribute.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -69,6 +68,8 @@ def shown(value: object, width: int = 60) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'jwt'?)`` or, where nothing is near, an empty text."""
+    import difflib  # here, because most commands end without a mistake
+
     found = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.5)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
@@ -110,7 +111,9 @@ class QueryError(AuthDBError, ValueError):
     def __str__(self) -> str:
         if self.position is None:
             return self.reason
-        rest = (self.text or "")[self.position : self.position + 24].split("\n")[0]
+        if self.text is None:
+            return f"{self.reason}, at character {self.position + 1}"
+        rest = self.text[self.position : self.position + 24].split("\n")[0]
         where = f" ({rest!r})" if rest else " (the end)"
         return f"{self.reason}, at character {self.position + 1}{where}"
 

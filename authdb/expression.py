@@ -125,7 +125,7 @@ class _Reader:
             return rq.Not(self.query(node.operand, depth + 1))
         if isinstance(node, ast.Compare):
             comparison = self.comparison(node)
-            comparison.position = self.position(node)
+            comparison.origin = (self.text, self.position(node))
             return comparison
         raise self.error(node, f"this is not a comparison; {_HELP}")
 
@@ -259,8 +259,8 @@ def simplify(query: Any) -> Any:
 
 
 def _at(place: Any, query: Any) -> Any:
-    """``query``, with the position in the text of the part that it stands for."""
-    query.position = getattr(place, "position", None)
+    """``query``, with the place in the text of the part that it stands for."""
+    query.origin = getattr(place, "origin", (None, None))
     return query
 
 

@@ -7,10 +7,8 @@ fields itself is `authdb.models.FIELDS`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -62,8 +60,15 @@ class Source(NamedTuple):
     seen: date | PartialDate
 
 
-@dataclass(frozen=True)
-class Field:
+class Kind(NamedTuple):
+    """How one kind of value is checked, and written as and read from a cell of text."""
+
+    check: Callable[[str, object], Any]
+    cell: Callable[[Any], str] = str
+    from_cell: Callable[[str], object] = str
+
+
+class Field(NamedTuple):
     """One row of the table of fields.
 
     ``check(field name, value)`` gives the stored form or raises `InvalidValue`; it is never
@@ -91,15 +96,6 @@ class Field:
     def cell(self, value: Any) -> str:
         """``value`` (a stored form or None) as the text of a table's or CSV file's cell."""
         return "" if value is None else self.kind.cell(value)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How one kind of value is checked, and written as and read from a cell of text."""
-
-    check: Callable[[str, object], Any]
-    cell: Callable[[Any], str] = str
-    from_cell: Callable[[str], object] = str
 
 
 def plain(value: Any) -> Any:
@@ -326,10 +322,14 @@ def _split(cell: str) -> object:
 
 
 def _to_json(value: Any) -> str:
+    import json
+
     return json.dumps(plain(value), ensure_ascii=False)
 
 
 def _from_json(cell: str) -> object:
+    import json
+
     try:
         return json.loads(cell)
     except (ValueError, RecursionError):

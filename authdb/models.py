@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
@@ -225,5 +223,8 @@ class Package(Persistent):
 
 def _digest(state: Mapping[str, Any]) -> str:
     """Sixteen hexadecimal digits that stand for all the values of ``state``."""
+    import hashlib
+    import json
+
     text = json.dumps({name: plain(value) for name, value in state.items()}, sort_keys=True)
     return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()

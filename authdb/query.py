@@ -166,7 +166,8 @@ def _compare(catalog: AnyType, query: AnyType, names: Names) -> _Answer:
             docids = getattr(index, method)(_value(query._value, names))
     except QueryError as error:
         if error.position is None:
-            raise QueryError(error.reason, error.text, getattr(query, "position", None)) from None
+            # Where in the text the comparison was read, if it was.
+            raise QueryError(error.reason, *getattr(query, "origin", (None, None))) from None
         raise
     # A text index answers with weights; as a set of docids that is its keys.
     return IF.multiunion([docids]) if hasattr(docids, "items") else docids, negated
