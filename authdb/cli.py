@@ -85,6 +85,7 @@ def _load(commands: Any) -> None:
         "--on-conflict",
         choices=("update", "replace", "ignore", "error"),
         default="update",
+        metavar="HOW",
         help="for packages that are there already: 'update' the fields that the record names "
         "(the default), 'replace' them whole, 'ignore' the record, or refuse with an 'error'",
     )
@@ -116,7 +117,11 @@ def _query(commands: Any) -> None:
         help="updated from FROM to TO, both included",
     )
     parser.add_argument(
-        "--date", choices=DATES, default=DATES[0], help="which date these options mean"
+        "--date",
+        choices=DATES,
+        default=DATES[0],
+        metavar="FIELD",
+        help="which date these options mean: last_update, last_release or last_commit",
     )
     words: Any = {"metavar": "CATEGORY", "action": "append", "default": []}
     parser.add_argument("--any", help="in at least one of these categories (a,b,...)", **words)
@@ -131,14 +136,14 @@ def _query(commands: Any) -> None:
         default=[],
         help="a value for a bare name in QUERY; the safe way to pass what comes from outside",
     )
-    _output(parser, "last_update")
+    _output(parser, None, "last_update, or with --search relevance, if not given")
     parser.add_argument(
         "--fail-empty", action="store_true", help="end with status 1 if nothing matches"
     )
 
 
 def _list(commands: Any) -> None:
-    _output(_command(commands, "list", "list all packages"), "name")
+    _output(_command(commands, "list", "list all packages"), "name", "name if not given")
 
 
 def _show(commands: Any) -> None:
@@ -223,13 +228,13 @@ def _flag(
     )
 
 
-def _output(parser: argparse.ArgumentParser, sort: str) -> None:
+def _output(parser: argparse.ArgumentParser, sort: str | None, default: str) -> None:
     parser.add_argument(
         "--sort",
         metavar="FIELD",
         default=sort,
         help="last_update, last_release, last_commit, name, license or, with a search, "
-        f"relevance; {sort} if not given. Those without a value come last",
+        f"relevance; {default}. Packages without a value come last",
     )
     _flag(parser, "reverse", "the other way round")
     number: Any = {"metavar": "N", "type": _number}

@@ -169,6 +169,8 @@ def _database_to_fill(options: argparse.Namespace) -> Iterator[AuthDB]:
 def do_query(options: argparse.Namespace) -> int:
     """List the packages that match."""
     question, names = _question(options)
+    if options.sort is None:
+        options.sort = "last_update" if options.search is None else "relevance"
     with opened(options) as db:
         result = _find(db, options, question, names)
         _write(result, options)
@@ -200,6 +202,8 @@ def _question(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
     from authdb.query import All, And, Contains, Ge, Gt, InRange, Le, Lt, Or, parse_query
     from authdb.query import Any as AnyOf
 
+    from authdb.dates import first_day
+
     names = _names(options.name)
     parts: Any = []
     if options.text is not None:
@@ -213,10 +217,15 @@ def _question(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         if day is not None:
             parts.append(compare(options.date, day))
     if options.between:
-        parts.append(InRange(options.date, *options.between))
+        start, end = options.between
+        if first_day(start) > first_day(end):
+            raise AuthDBError(f"--between: {start} is later than {end}; the earlier comes first")
+        parts.append(InRange(options.date, start, end))
     for combine, words in ((AnyOf, options.any), (All, options.all)):
         categories = [word for text in words for word in text.replace(",", " ").split()]
-        if words:
+        if words and not categories:
+            raise AuthDBError("--any and --all take categories, such as oauth2,jwt")
+        if categories:
             parts.append(combine("categories", categories))
     if options.search is not None:
         parts.append(Or(Contains("description", options.search), Contains("title", options.search)))

@@ -1,0 +1,45 @@
+# Every target makes the environment it needs, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint soak docs nox clean
+
+demo: $(STAMP)  ## load the curated list and ask it three questions
+	@rm -rf demo.db
+	@echo '$$ authdb init --with-list'
+	@$(BIN)/authdb --db demo.db init --with-list
+	@echo; echo '$$ authdb query --before 2020'
+	@$(BIN)/authdb --db demo.db query --before 2020
+	@echo; echo "$$ authdb query \"'2024' <= last_update < '2026'\""
+	@$(BIN)/authdb --db demo.db query "'2024' <= last_update < '2026'"
+	@echo; echo '$$ authdb query --any oauth2,social'
+	@$(BIN)/authdb --db demo.db query --any oauth2,social
+	@echo; echo 'The database is in demo.db; ask it more with: $(BIN)/authdb --db demo.db query ...'
+
+test: $(STAMP)  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+soak: $(STAMP)  ## kill a writer a thousand times
+	$(BIN)/python tests/soak.py --kills 1000
+
+docs: $(STAMP)  ## write docs/commands.md from the parser
+	$(BIN)/python docs/make_commands.py > docs/commands.md
+
+nox: $(STAMP)  ## run the tests on each Python that the machine has
+	$(BIN)/nox
+
+clean:
+	rm -rf $(VENV) .nox build dist demo.db *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(STAMP)
