@@ -199,10 +199,9 @@ def _find(
 
 def _question(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
     """What the text and the options of ``query`` ask together."""
+    from authdb.dates import first_day
     from authdb.query import All, And, Contains, Ge, Gt, InRange, Le, Lt, Or, parse_query
     from authdb.query import Any as AnyOf
-
-    from authdb.dates import first_day
 
     names = _names(options.name)
     parts: Any = []

@@ -53,13 +53,13 @@ def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
         return
     yield "| argument | meaning |\n|---|---|\n"
     for action in actions:
-        choices = (
-            "" if not action.choices or action.metavar else f"; one of {', '.join(action.choices)}"
-        )
-        told = "if not given" in text
-        if isinstance(action.default, str) and action.default != argparse.SUPPRESS and not told:
-            choices += f"; {action.default} if not given"
-        about = f"{text}{choices}".removeprefix("; ").replace("|", "\\|")
+        # Up to Python 3.12 the flags that turn on and off add their default by themselves.
+        text = (action.help or "").replace(" (default: %(default)s)", "")
+        if action.choices and not action.metavar:
+            text += f"; one of {', '.join(action.choices)}"
+        if isinstance(action.default, str) and "if not given" not in text:
+            text += f"; {action.default} if not given"
+        about = text.removeprefix("; ").replace("|", "\\|")
         yield f"| `{_usage(action)}` | {about} |\n"
 
 
