@@ -465,11 +465,14 @@ class AuthDB:
             pair.manager.commit()
         except BaseException as error:
             pair.manager.abort()
-            if self.path is None or (storage.lastTransaction() == before and storage._file):
+            finished = storage.lastTransaction() != before
+            # A FileStorage closes itself when its finish fails; then it cannot tell.
+            if self.path is None or not (finished or storage._file.closed):
                 raise self._told(error) from error
             # The second phase failed: the files may be apart, as after a crash. Do as then.
             self._reopen()
-            if (self._root["generation"], self._root["token"]) != mark:
+            if not finished or (self._root["generation"], self._root["token"]) != mark:
+                # The objects may show the change, but the disk has not promised to keep it.
                 raise self._told(error) from error
             if not isinstance(error, Exception):
                 raise  # Ctrl-C: the change is kept all the same
