@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint soak docs nox clean
+.PHONY: demo test lint bench soak docs nox clean
 
 demo: $(STAMP)  ## load the curated list and ask it three questions
 	@rm -rf demo.db
@@ -25,6 +25,9 @@ lint: $(STAMP)  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(STAMP)  ## time a question against sqlite-utils
+	$(BIN)/python benchmarks/cold_query.py
 
 soak: $(STAMP)  ## kill a writer a thousand times
 	$(BIN)/python tests/soak.py --kills 1000
