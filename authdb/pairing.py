@@ -120,6 +120,12 @@ class Pair:
         self.objects: MyZODB | None = None
         try:
             self._open()
+            if read_only and self._lag_of_reader():
+                # What has to be done to the catalog is done in memory, over the read-only file.
+                # Both are opened anew: what a writer has done meanwhile is either in both or
+                # in the objects only.
+                self.close()
+                self._open(scratch=True)
             self._heal(repair)
         except BaseException:
             self.close()
@@ -164,7 +170,8 @@ class Pair:
 
     # -- opening -----------------------------------------------------------------------------
 
-    def _open(self) -> None:
+    def _open(self, scratch: bool = False) -> None:
+        self.catalogs = None
         if self.folder is None:
             self.objects = self._database(None, 0)
             _new_root(self.root)
@@ -172,7 +179,7 @@ class Pair:
         elif self.read_only:
             # The catalog first. The objects finish first in each change, so those opened after
             # it are never behind it, unless they have lost something.
-            self.catalogs = self._snapshot_of_catalog(self.folder / CATALOG_FILE)
+            self.catalogs = self._snapshot_of_catalog(self.folder / CATALOG_FILE, scratch)
             self.objects = self._database(self.folder / OBJECTS_FILE, 0, read_only=True)
         else:
             self.objects = self._database(self.folder / OBJECTS_FILE, 0, create=False)
@@ -191,9 +198,9 @@ class Pair:
         if found != FORMAT:
             raise FormatError(self.folder, found, FORMAT)
 
-    def _snapshot_of_catalog(self, path: Path) -> MyZODB:
+    def _snapshot_of_catalog(self, path: Path, scratch: bool) -> MyZODB:
         try:
-            return self._database(path, 1, scratch=True)
+            return self._database(path, 1, read_only=True, scratch=scratch)
         except (DatabaseMissing, DatabaseDamaged):
             return self._database(None, 1)
 
@@ -257,6 +264,12 @@ class Pair:
             lag.update(docids)
         return lag
 
+    def _lag_of_reader(self) -> bool:
+        try:
+            return bool(self._lag())
+        except CatalogAhead:
+            return True
+
     def _heal(self, repair: bool) -> None:
         try:
             lag = self._lag()
@@ -265,10 +278,13 @@ class Pair:
                 warnings.warn(AuthDBWarning(str(loss)), stacklevel=5)
             elif not repair:
                 raise
+            given = self._docids_in_catalog()
             self.rebuild("the objects had lost their tail")
             if not self.read_only:
-                # Past both, so that this life can't be taken for the lost one.
+                # Past both, so that this life can't be taken for the lost one, and no docid of
+                # it is given again.
                 self.root["generation"] = max(loss.catalog_generation, loss.objects_generation)
+                self.root["next_docid"] = max(self.root["next_docid"], *(d + 1 for d in given))
                 self.advance(())
                 self._commit("accepted that the objects lost their tail; rebuilt the catalog")
             return
@@ -283,9 +299,17 @@ class Pair:
                     self.catalog.unindex_doc(docid)
                 else:
                     self.catalog.index_doc(docid, package)
-            self.healed = f"the catalog lagged behind: {len(lag)} packages indexed again"
+            if not self.read_only:  # for a reader beside a writer that is quite ordinary
+                count = f"{len(lag)} package{'s' * (len(lag) != 1)}"
+                self.healed = f"the catalog lagged behind: {count} indexed again"
             self._mark_catalog()
             self._commit("indexed again what a crash had left out")
+
+    def _docids_in_catalog(self) -> Iterable[int]:
+        try:
+            return self.catalog["name"].docids()  # type: ignore[no-any-return]
+        except DatabaseDamaged:
+            return ()
 
     def rebuild(self, why: str | None = None) -> None:
         """Put a new catalog of all the packages in place of the old one; the caller commits."""
@@ -297,6 +321,6 @@ class Pair:
         self.healed = None if why is None else f"the catalog was rebuilt: {why}"
 
     def _commit(self, note: str) -> None:
-        # For readers too: their catalog is a scratch one, or in memory.
+        # For readers too, whose catalog is then a scratch one, or in memory.
         self.manager.get().note(note)
         self.manager.commit()

@@ -12,6 +12,7 @@ What it adds to `ZODB.DB`:
 from __future__ import annotations
 
 import errno
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,11 @@ from authdb.exceptions import (
 )
 
 __all__ = ["MyZODB", "explain"]
+
+# What ZODB logs about a torn tail or a stale index comes as one of our errors, or is mended.
+# A program that configures logging still gets it; Python's last resort, standard error, does not.
+for _name in ("ZODB", "txn"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 class MyZODB:
