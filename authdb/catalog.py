@@ -138,13 +138,15 @@ def sorted_docids(
         if reverse:
             docids.reverse()
         return docids
-    if sort == "relevance" or isinstance(catalog.get(sort), TextIndex):
+    value: Any
+    index = catalog.get(sort) if isinstance(sort, str) else None
+    if sort == "relevance" or isinstance(index, TextIndex):
         weights = relevance(catalog, query, names, None if sort == "relevance" else sort)
         if weights is None:
             raise QueryError("relevance needs a text search, such as 'token' in description")
         value, reverse = weights.get, not reverse  # the best first, unless asked otherwise
-    elif isinstance(catalog.get(sort), FieldIndex):
-        value = catalog[sort].key
+    elif isinstance(index, FieldIndex):
+        value = index.key
     else:
         known = [name for name, index in catalog.items() if isinstance(index, FieldIndex)]
         raise QueryError(

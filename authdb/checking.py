@@ -7,6 +7,7 @@ directions: what a rebuilt catalog would have and this one lacks, and what this 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import BTrees.check
 
 from authdb.catalog import new_catalog
 from authdb.exceptions import AuthDBError
-from authdb.indexes import TextIndex
+from authdb.indexes import DateIndex, TextIndex
 from authdb.models import Package
 
 __all__ = ["Finding", "dump", "examine"]
@@ -119,10 +120,18 @@ def _index(name: str, expected: Any, catalog: Any) -> Iterator[Finding]:
             continue
         if isinstance(right, dict):
             keys = {key for key in {*right, *wrong} if right.get(key) != wrong.get(key)}
-            shown = ", ".join(sorted(map(repr, keys))[:3])
-            yield Finding(where, f"{len(keys)} entries of its {part} are wrong: {shown}", True)
+            listed = ", ".join(sorted(_key(index, part, key) for key in keys)[:3])
+            count = "1 entry is" if len(keys) == 1 else f"{len(keys)} entries are"
+            yield Finding(where, f"of its {part} {count} wrong: {listed}", True)
         else:
             yield Finding(where, f"its {part} are wrong", True)
+
+
+def _key(index: Any, part: str, key: Any) -> str:
+    """A key of a part of `dump`, as a person reads it."""
+    if part == "values" and isinstance(index, DateIndex):
+        return date.fromordinal(key).isoformat()
+    return f"docid {key}" if part in ("documents", "weights") else repr(key)
 
 
 def dump(index: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class PartialDate:
     month: int | None
 
     def __init__(self, year: int, month: int | None = None) -> None:
-        date(year, month or 1, 1)  # raises the ValueError
+        date(year, 1 if month is None else month, 1)  # raises the ValueError
         object.__setattr__(self, "year", year)
         object.__setattr__(self, "month", None if month is None else int(month))
 
@@ -99,8 +99,10 @@ def parse_date(value: object) -> date | PartialDate:
             return (value.astimezone(timezone.utc) if value.tzinfo else value).date()
         except OverflowError:  # an hour before the year 1 or after 9999
             raise ValueError(_EXPECTED) from None
-    if isinstance(value, (date, PartialDate)):
+    if isinstance(value, PartialDate):
         return value
+    if isinstance(value, date):  # one of a subclass would take that class into the database
+        return value if type(value) is date else date(value.year, value.month, value.day)
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 9999:
         return PartialDate(value)
     if not isinstance(value, str):
@@ -114,7 +116,9 @@ def parse_date(value: object) -> date | PartialDate:
             raise ValueError
         year, month, day = (None if part is None else int(part) for part in match.groups())
         assert year is not None  # the pattern has a year
-        return PartialDate(year, month) if day is None else date(year, month or 1, day)
+        if month is None or day is None:
+            return PartialDate(year, month)
+        return date(year, month, day)
     except (ValueError, OverflowError):
         hint = "" if match is None else f"; the calendar has no {text}"
         raise ValueError(_EXPECTED + hint) from None

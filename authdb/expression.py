@@ -13,6 +13,7 @@ parser too; on Python 3.8 and later it cannot read literals, and it lets through
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +37,6 @@ _COMPARISONS: dict[type[ast.cmpop], Any] = {
     ast.Gt: rq.Gt,
     ast.GtE: rq.Ge,
 }
-_MIRRORED = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 _HELP = "a query looks like: last_update < '2020' and 'oauth2' in categories"
 
 
@@ -76,7 +76,8 @@ class _Reader:
         self.text = text  # as given, for the error's excerpt
         self.indent = indent
         self.names = names
-        self.lines = source.splitlines(keepends=True)
+        # As Python counts lines, which str.splitlines does not.
+        self.lines = re.split(r"(?<=\n)|(?<=\r)(?!\n)", source)
 
     def read(self) -> Any:
         tree = self._syntax_tree()
@@ -90,12 +91,19 @@ class _Reader:
         except SyntaxError as error:
             offset = None
             if error.lineno is not None and error.offset is not None:
-                before = "".join(self.lines[: error.lineno - 1])
-                offset = min(len(before) + error.offset - 1, len(self.source)) + self.indent
+                before = sum(len(line) for line in self.lines[: error.lineno - 1])
+                # Python gives 0 for a text that ends too early.
+                end = len(self.source)
+                offset = self.indent + min(before + (error.offset or end + 1) - 1, end)
             reason = str(error.msg)
             if "leading zeros" in reason:
                 reason = "a date stands in quotes, as in '2024-02-26'"
+            elif "digits" in reason:
+                reason = "a number with too many digits"
             raise QueryError(f"{reason}; {_HELP}", self.text, offset) from None
+        except UnicodeEncodeError as error:
+            where = self.indent + error.start
+            raise QueryError("half a character (a lone surrogate)", self.text, where) from None
         except (ValueError, RecursionError, MemoryError, OverflowError) as error:
             reason = "a NUL character" if isinstance(error, ValueError) else "nested too deeply"
             raise QueryError(f"the query cannot be read: {reason}", self.text, 0) from None
@@ -139,6 +147,11 @@ class _Reader:
         return [left, *reversed(operands)]
 
     def comparison(self, node: ast.Compare) -> Any:
+        for side in (node.left, *node.comparators):
+            if isinstance(side, ast.BinOp) and isinstance(side.op, (ast.BitAnd, ast.BitOr)):
+                raise self.error(
+                    side, "write 'and' and 'or' between comparisons, or put each in parentheses"
+                )
         if len(node.ops) == 2:
             return self.chain(node)
         if len(node.ops) != 1:
@@ -247,6 +260,8 @@ def simplify(query: Any) -> Any:
     conjunction = isinstance(query, rq.And)
     parts = [simplify(part) for part in type(query)(*query.queries).queries]
     parts = type(query)(*parts).queries  # once more flat
+    if not parts:
+        return query
     first = parts[0]
     if len(parts) > 1 and all(
         type(part) is rq.Eq and part.index_name == first.index_name for part in parts
@@ -289,7 +304,8 @@ def _ranges(parts: list[Any]) -> list[Any]:
     open_ends: dict[tuple[str, bool], int] = {}
     for part in parts:
         lower, upper = isinstance(part, (rq.Gt, rq.Ge)), isinstance(part, (rq.Lt, rq.Le))
-        if not (lower or upper):
+        # What may be None stays: nothing compares to it, but it leaves an end of a range open.
+        if not (lower or upper) or part._value is None or isinstance(part._value, rq.Name):
             merged.append(part)
             continue
         match = open_ends.pop((part.index_name, upper), None)

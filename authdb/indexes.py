@@ -57,6 +57,7 @@ class _Mended:
     # Given by the classes below.
     _insert: Callable[[int, Any], None]  # puts a value into the trees
     has_value: Callable[[int], bool]  # whether the document has a value here
+    applyEq: Callable[[Any], Any]
     ANSWERS: str  # the questions that can be asked, for the error about one that cannot
 
     def __init__(self, discriminator: Any, *args: Any) -> None:
@@ -112,6 +113,16 @@ class _Mended:
                 f"{self.discriminator} is asked about a list of values, not {shown(values)}"
             )
         return list(values)
+
+    def applyAny(self, values: Any) -> Any:
+        return self.family.IF.multiunion([self.applyEq(value) for value in self._each(values)])
+
+    def applyAll(self, values: Any) -> Any:
+        found = None
+        for value in self._each(values):
+            docids = self.applyEq(value)
+            found = docids if found is None else self.family.IF.intersection(found, docids)
+        return self.docids() if found is None else found
 
 
 def _unanswerable(*questions: str) -> Any:
@@ -172,16 +183,6 @@ class FieldIndex(_Mended, CatalogFieldIndex):
     def applyEq(self, value: Any) -> Any:
         return self.family.IF.Set() if value is None else self._range(*self.bounds(value))
 
-    def applyAny(self, values: Any) -> Any:
-        return self.family.IF.multiunion([self.applyEq(value) for value in self._each(values)])
-
-    def applyAll(self, values: Any) -> Any:
-        found = None
-        for value in self._each(values):
-            docids = self.applyEq(value)
-            found = docids if found is None else self.family.IF.intersection(found, docids)
-        return self.docids() if found is None else found
-
     def applyLt(self, value: Any) -> Any:
         if value is None:
             return self.family.IF.Set()
@@ -203,7 +204,10 @@ class FieldIndex(_Mended, CatalogFieldIndex):
     ) -> Any:
         low = None if start is None else self.bounds(start)[1 if excludemin else 0]
         high = None if end is None else self.bounds(end)[0 if excludemax else 1]
-        return self._range(low, high, excludemin, excludemax)
+        # Of a side that is open, BTrees would exclude the lowest or the highest value.
+        return self._range(
+            low, high, excludemin and low is not None, excludemax and high is not None
+        )
 
 
 class NameIndex(FieldIndex):
@@ -233,7 +237,8 @@ class DateIndex(FieldIndex):
         try:
             return period(value)
         except ValueError as error:
-            raise QueryError(f"{self.discriminator}: {error}, not {shown(value)}") from None
+            given = "" if "calendar" in str(error) else f", not {shown(value)}"
+            raise QueryError(f"{self.discriminator}: {error}{given}") from None
 
 
 @_unanswerable("Lt", "Le", "Gt", "Ge", "InRange", "NotInRange")
@@ -326,7 +331,7 @@ class PackageLexicon(Lexicon):
         return wids
 
 
-@_unanswerable("Lt", "Le", "Gt", "Ge", "InRange", "NotInRange", "Any", "NotAny", "All", "NotAll")
+@_unanswerable("Lt", "Le", "Gt", "Ge", "InRange", "NotInRange")
 class TextIndex(_Mended, CatalogTextIndex):
     """Words of a text, with Okapi BM25 weights.
 
@@ -334,7 +339,7 @@ class TextIndex(_Mended, CatalogTextIndex):
     ``jwt OR token``, ``auth -jwt``, ``web*``.
     """
 
-    ANSWERS = "Contains and Eq, and their negations,"
+    ANSWERS = "Contains, Eq, Any, All and their negations"
     #: Bounds of one search: characters, and wildcards.
     MAX_LENGTH = 1000
     MAX_WILDCARDS = 5
@@ -372,12 +377,23 @@ class TextIndex(_Mended, CatalogTextIndex):
             )
         if value.count("*") + value.count("?") > self.MAX_WILDCARDS:
             raise QueryError(f"a search has at most {self.MAX_WILDCARDS} wildcards")
+        if not value.strip():
+            raise QueryError(f"{self.discriminator} is searched for words, and none is given")
         try:
             return self.apply(value)
         except (ParseError, GlobError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            if isinstance(error, RecursionError):
+                reason = "it is nested too deeply"
+            elif "common words" in str(error):
+                reason = "it has only words that are too common, or no words"
+            elif "glob" in str(error):
+                reason = "a word does not begin with a wildcard"
+            else:
+                reason = (
+                    'it takes words, a "phrase", AND, OR, AND NOT between them, and parentheses'
+                )
             raise QueryError(
-                f"{self.discriminator} cannot be searched for that: {reason}"
+                f"{self.discriminator} cannot be searched for {shown(value)}: {reason}"
             ) from None
 
     applyEq = applyContains

@@ -193,7 +193,8 @@ def _value(value: AnyType, names: Names) -> AnyType:
             )
         return names[value.name]
     if isinstance(value, (list, tuple)):
-        return type(value)(_value(item, names) for item in value)
+        values = [_value(item, names) for item in value]
+        return tuple(values) if isinstance(value, tuple) else values
     return value
 
 
@@ -212,10 +213,12 @@ def relevance(
         part = pending.pop()
         if isinstance(part, (And, Or)):
             pending.extend(part.queries)
-        elif isinstance(part, Contains) and of in (None, part.index_name):
-            found = _index(catalog, part.index_name).applyContains(_value(part._value, names or {}))
-            if hasattr(found, "items"):
-                weights = {} if weights is None else weights
-                for docid, weight in found.items():
-                    weights[docid] = weights.get(docid, 0.0) + weight
+        elif isinstance(part, (Contains, Eq, Any, All)) and of in (None, part.index_name):
+            index, value = _index(catalog, part.index_name), _value(part._value, names or {})
+            for search in value if isinstance(part, (Any, All)) else [value]:
+                found = index.applyEq(search)
+                if hasattr(found, "items"):  # a text index's, with weights
+                    weights = {} if weights is None else weights
+                    for docid, weight in found.items():
+                        weights[docid] = weights.get(docid, 0.0) + weight
     return weights
