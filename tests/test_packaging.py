@@ -57,7 +57,7 @@ def installed(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # file brings the packages there, but not the editable authdb, whose own .pth is not read.
     (site,) = place.glob("lib/python*/site-packages")
     (site / "outer.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    address = f"authdb @ git+{clone.as_uri()}"
+    address = f"git+{clone.as_uri()}"  # as in the README
     pip = (sys.executable, "-m", "pip", "--python", scripts / "python", "install", "--quiet")
     run(*pip, "--no-deps", "--no-build-isolation", "--no-index", address)
     return scripts
