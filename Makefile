@@ -19,7 +19,7 @@ demo: $(STAMP)  ## load the curated list and ask it three questions
 	@echo; echo 'The database is in demo.db; ask it more with: $(BIN)/authdb --db demo.db query ...'
 
 test: $(STAMP)  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(STAMP)  ## check style and types
 	$(BIN)/ruff check .

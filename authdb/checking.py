@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import BTrees.check
 
 from authdb.catalog import new_catalog
-from authdb.exceptions import AuthDBError
 from authdb.indexes import DateIndex, TextIndex
 from authdb.models import Package
 
@@ -55,7 +54,7 @@ def _attempt(read: Callable[[], Any]) -> Any:
     """What ``read`` gives; None where a record is lost or cannot be read."""
     try:
         return read()
-    except (AuthDBError, LookupError, AssertionError, TypeError, ValueError, AttributeError):
+    except Exception:  # what is damaged may raise anything
         return None
 
 
@@ -70,13 +69,17 @@ def _objects(root: Any, reference: Any) -> Iterator[Finding]:
     for docid in _attempt(lambda: list(packages)) or ():
         yield from _package(docid, packages, docids, reference)
     for name, docid in _attempt(lambda: list(docids.items())) or ():
-        if getattr(_attempt(partial(packages.get, docid)), "name", None) != name:
+        if _attempt(partial(_name_of, packages, docid)) != name:
             yield Finding(
                 name, f"the name leads to docid {docid}, which is not that package", False
             )
     highest = _attempt(lambda: packages.maxKey() if packages else 0)
     if highest is not None and highest >= root["next_docid"]:
         yield Finding("the packages", "the next docid would be given twice", False)
+
+
+def _name_of(packages: Any, docid: int) -> Any:
+    return packages[docid].name
 
 
 def _package(docid: int, packages: Any, docids: Any, reference: Any) -> Iterator[Finding]:
@@ -92,11 +95,11 @@ def _package(docid: int, packages: Any, docids: Any, reference: Any) -> Iterator
     where = f"{name} ({where})" if isinstance(name, str) else where
     if not _attempt(package.is_intact):
         yield Finding(where, "its values are not those that were stored (digest differs)", False)
-    if docids.get(name) != docid:
+    if _attempt(lambda: docids.get(name)) != docid:
         yield Finding(where, "its name does not lead to it", False)
     try:
         reference.index_doc(docid, package)
-    except (AuthDBError, ValueError, TypeError, AttributeError) as error:
+    except Exception as error:
         yield Finding(where, f"it cannot be indexed: {error}", False)
 
 
@@ -109,11 +112,12 @@ def _index(name: str, expected: Any, catalog: Any) -> Iterator[Finding]:
     if type(index) is not type(expected):
         yield Finding(where, "it is missing, or of another kind", True)
         return
-    yield from _trees(where, index)
-    found = _attempt(lambda: dump(index))
-    if found is None:
+    trees, found = _attempt(lambda: _trees(index)), _attempt(lambda: dump(index))
+    if trees is None or found is None:
         yield Finding(where, "it cannot be read", True)
         return
+    for tree in trees:
+        yield from _tree(where, tree, True)
     for part, right in dump(expected).items():
         wrong = found[part]
         if wrong == right:
@@ -130,7 +134,7 @@ def _index(name: str, expected: Any, catalog: Any) -> Iterator[Finding]:
 def _key(index: Any, part: str, key: Any) -> str:
     """A key of a part of `dump`, as a person reads it."""
     if part == "values" and isinstance(index, DateIndex):
-        return date.fromordinal(key).isoformat()
+        return _attempt(lambda: date.fromordinal(key).isoformat()) or repr(key)
     return f"docid {key}" if part in ("documents", "weights") else repr(key)
 
 
@@ -150,6 +154,7 @@ def dump(index: Any) -> dict[str, Any]:
             "weights": dict(okapi._docweight.items()),
             "missing documents": list(index._not_indexed),
             "counts": (okapi.documentCount(), okapi.wordCount(), okapi._totaldoclen()),
+            "steps": [f"{type(s).__module__}.{type(s).__name__}" for s in lexicon._pipeline],
         }
     return {
         "values": {value: list(docids) for value, docids in index._fwd_index.items()},
@@ -162,16 +167,13 @@ def dump(index: Any) -> dict[str, Any]:
     }
 
 
-def _trees(where: str, index: Any) -> Iterator[Finding]:
-    yield from _tree(where, index._not_indexed, True)
+def _trees(index: Any) -> list[Any]:
     if isinstance(index, TextIndex):
         okapi, lexicon = index.index, index.lexicon
         trees = [okapi._wordinfo, okapi._docwords, okapi._docweight, lexicon._wids, lexicon._words]
     else:
-        trees = [index._fwd_index, index._rev_index]
-        trees += _attempt(lambda: list(index._fwd_index.values())) or []
-    for tree in trees:
-        yield from _tree(where, tree, True)
+        trees = [index._fwd_index, index._rev_index, *index._fwd_index.values()]
+    return [index._not_indexed, *trees]
 
 
 def _tree(where: str, tree: Any, repairable: bool) -> Iterator[Finding]:
@@ -179,5 +181,5 @@ def _tree(where: str, tree: Any, repairable: bool) -> Iterator[Finding]:
     try:
         tree._check()
         BTrees.check.check(tree)
-    except (AuthDBError, LookupError, AssertionError, TypeError, ValueError) as error:
+    except Exception as error:
         yield Finding(where, f"a tree in it is damaged ({error})", repairable)

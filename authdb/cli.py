@@ -7,10 +7,13 @@ Each command is a function in `authdb.commands`, imported only when it is asked 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
+
+from authdb.progress import abandon, say
 
 __all__ = ["build_parser", "main"]
 
@@ -19,9 +22,20 @@ SHOW_FORMATS = ("table", "json", "ndjson", "csv", "tsv", "markdown")
 DATES = ("last_update", "last_release", "last_commit")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that takes options by their whole names, and tells of a mistake in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        say(f"{' '.join(message.removeprefix('argument ').split())}; see: {self.prog} --help")
+        sys.exit(2)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="authdb",
         description="A catalogue of the authentication packages for Django REST Framework: "
         "which one to use, and whether it is still alive.",
@@ -136,7 +150,7 @@ def _query(commands: Any) -> None:
         default=[],
         help="a value for a bare name in QUERY; the safe way to pass what comes from outside",
     )
-    _output(parser, None, "last_update, or with --search relevance, if not given")
+    _output(parser, None, "the date that is asked for, or with --search relevance, if not given")
     parser.add_argument(
         "--fail-empty", action="store_true", help="end with status 1 if nothing matches"
     )
@@ -149,7 +163,9 @@ def _list(commands: Any) -> None:
 def _show(commands: Any) -> None:
     parser = _command(commands, "show", "show all that is known of a package")
     parser.add_argument("names", metavar="NAME", nargs="+", help="the name of a package")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for a person or a program"
+    )
 
 
 def _remove(commands: Any) -> None:
@@ -205,7 +221,9 @@ def _publish(commands: Any) -> None:
 
 def _stats(commands: Any) -> None:
     parser = _command(commands, "stats", "count packages by category, year and licence")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for a person or a program"
+    )
 
 
 def _shell(commands: Any) -> None:
@@ -241,13 +259,15 @@ def _output(parser: argparse.ArgumentParser, sort: str | None, default: str) -> 
     parser.add_argument("--limit", help="show N at most", **number)
     parser.add_argument("--offset", default=0, help="leave out the first N", **number)
     parser.add_argument("--columns", metavar="FIELDS", help="which fields to show (a,b,...)")
-    parser.add_argument("--format", choices=SHOW_FORMATS, default="table")
+    parser.add_argument(
+        "--format", choices=SHOW_FORMATS, default="table", help="how to write the packages"
+    )
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+    if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"a number from 0 on belongs here, not {text[:40]!r}")
-    return int(text)
+    return int(text) if len(text) < 19 else sys.maxsize
 
 
 def _date(text: str) -> Any:
@@ -269,39 +289,80 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: the exit status
     """
     try:
-        options = build_parser().parse_args(arguments)
-        _quiet_logging()
-        status = _run(options)
+        _open_streams()
+        status = _run(arguments)
         sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
-        print("authdb: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has had enough; that is no mistake. What is still buffered has
-        # nowhere to go, and Python must not complain about it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        say("interrupted")
+        status = 130
+    except BrokenPipeError:  # whoever read our output has had enough: that is no mistake
+        status = 0
+    except OSError as error:
+        from authdb.storage import explain
+
+        say(str(explain(error, error.filename or "standard output")))
+        status = 2
+    abandon(sys.stdout)
     return status
 
 
-def _run(options: argparse.Namespace) -> int:
+def _open_streams() -> None:
+    """See to it that all three standard streams are there, and that no text breaks them."""
+    # The first file that is opened takes the place of one that was closed. That must not be the
+    # database: an error message would be written into it. So something else takes the place,
+    # which makes every use of that stream an error.
+    for number, (name, flag, mode) in enumerate(
+        (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
+    ):
+        if getattr(sys, name) is None:
+            nothing = os.open(os.devnull, flag)
+            if nothing != number:
+                os.dup2(nothing, number)
+                os.close(nothing)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     import warnings
 
-    from authdb import commands
-    from authdb.exceptions import AuthDBError, DatabaseError, DatabaseExists, PackageNotFound
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit as end:  # --help, --version, or a mistake that has been told
+        return int(end.code or 0)
 
+    from authdb import commands
+    from authdb.exceptions import (
+        AuthDBError,
+        AuthDBWarning,
+        DatabaseError,
+        DatabaseExists,
+        PackageNotFound,
+    )
+
+    _quiet_logging()
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    warnings.simplefilter("always", AuthDBWarning)
     command: Callable[[argparse.Namespace], int] = getattr(commands, f"do_{options.command}")
     try:
         return command(options)
+    except PackageNotFound as error:
+        say(str(error))
+        return 1
     except AuthDBError as error:
-        for line in str(error).splitlines():
-            print(f"authdb: {line}", file=sys.stderr)
-        if isinstance(error, PackageNotFound):
-            return 1
-        return (
-            3 if isinstance(error, DatabaseError) and not isinstance(error, DatabaseExists) else 2
-        )
+        say(str(error))
+        missing = isinstance(error, DatabaseError) and not isinstance(error, DatabaseExists)
+        return 3 if missing else 2
+    except OSError:
+        raise
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        say(f"{text} (a mistake in authdb: please report what python -X dev -m authdb shows)")
+        return 3
 
 
 def _quiet_logging() -> None:
@@ -313,4 +374,4 @@ def _quiet_logging() -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
-    print(f"authdb: warning: {message}", file=sys.stderr)
+    say(f"warning: {message}")

@@ -7,16 +7,19 @@ imported where it is used: most of the time that a short command takes goes into
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from authdb.database import AuthDB
-from authdb.exceptions import AuthDBError, DatabaseMissing, PackageNotFound
+from authdb.exceptions import AuthDBError, AuthDBWarning, PackageNotFound
 from authdb.models import FIELDS, Package
+from authdb.pairing import CATALOG_FILE, OBJECTS_FILE
+from authdb.progress import say
 from authdb.results import Result
 
 __all__ = [
@@ -38,54 +41,102 @@ __all__ = [
 
 def folder(options: argparse.Namespace) -> Path:
     """Where the database is: --db, else AUTHDB_PATH, else the user's own data folder."""
+    if options.db == "":  # most likely an empty variable: not a wish for another database
+        raise AuthDBError("--db: it names no folder")
     given = options.db or os.environ.get("AUTHDB_PATH")
-    if given:
-        return Path(given).expanduser()
-    from platformdirs import user_data_path
+    with suppress(RuntimeError):  # a ~ for which there is no folder
+        if given:
+            return Path(given).expanduser()
+        from platformdirs import user_data_path
 
-    return user_data_path("authdb", appauthor=False)
-
-
-def say(text: str) -> None:
-    """A word to the person, not part of the answer."""
-    print(f"authdb: {text}", file=sys.stderr)
+        own = user_data_path("authdb", appauthor=False)
+        if own.is_absolute():
+            return own
+    raise AuthDBError(
+        f"{given or 'your data folder'}: nobody knows where that home folder is: name the whole "
+        "path of the database, with --db or AUTHDB_PATH"
+    )
 
 
 @contextmanager
-def opened(options: argparse.Namespace, read_only: bool = True, **how: Any) -> Iterator[AuthDB]:
+def opened(options: argparse.Namespace, read_only: bool = True) -> Iterator[AuthDB]:
     """The database, open; says so if it had to be healed."""
-    with AuthDB.open(folder(options), read_only=read_only, **how) as db:
+    with AuthDB.open(folder(options), read_only=read_only) as db:
         if db.healed:
-            say(db.healed)
+            say(f"{db.healed}{', in memory only; see: authdb check' * read_only}")
         yield db
+
+
+@contextmanager
+def made(path: Path) -> Iterator[AuthDB]:
+    """A new database in the folder ``path``, which is not there if the block fails."""
+    with AuthDB.create(path) as db:
+        try:
+            yield db
+        except BaseException:
+            db.close()
+            for file in (OBJECTS_FILE, CATALOG_FILE):
+                for ending in ("", ".index", ".lock", ".tmp"):
+                    (path / f"{file}{ending}").unlink(missing_ok=True)
+            with suppress(OSError):  # other things are in the folder
+                path.rmdir()
+            raise
+
+
+def text_out() -> TextIO:
+    """Standard output for what programs read: UTF-8, whatever the locale says."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    return sys.stdout
 
 
 @contextmanager
 def output(path: str | None) -> Iterator[TextIO]:
     """Standard output, or a file that is there whole or not at all."""
     if path is None or path == "-":
-        yield sys.stdout
+        yield text_out()
         return
-    import tempfile
-
     from authdb.storage import explain
 
     target = Path(path)
     try:
-        handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
+        if target.exists() and not target.is_file():  # a pipe or a device cannot be replaced
+            with target.open("w", encoding="utf-8", newline="") as out:
                 yield out
-            if target.exists():
-                Path(draft).chmod(target.stat().st_mode & 0o777)
-            else:
-                Path(draft).chmod(0o666 & ~_umask())
-            Path(draft).replace(target)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        else:
+            with _draft_of(target) as out:
+                yield out
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise AuthDBError(str(explain(error, target))) from error
+        raise AuthDBError(str(explain(error, path))) from error
+
+
+@contextmanager
+def _draft_of(target: Path) -> Iterator[TextIO]:
+    """A file that takes the place of ``target`` when the block has succeeded."""
+    import tempfile
+
+    target = Path(os.path.realpath(target))  # a link stays one
+    if target.name in (OBJECTS_FILE, CATALOG_FILE):
+        raise AuthDBError(f"{target}: a file of a database is called so: choose another name")
+    if not target.parent.is_dir():
+        raise AuthDBError(f"{target}: there is no folder {target.parent}")
+    mode = 0o666 & ~_umask()
+    if target.exists():
+        mode = target.stat().st_mode & 0o777
+        target.open("a").close()  # one that must not be written is not replaced either
+    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
+            yield out
+            out.flush()
+            os.fsync(handle)
+        Path(draft).chmod(mode)
+        Path(draft).replace(target)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
 
 
 def _umask() -> int:
@@ -108,14 +159,17 @@ def do_init(options: argparse.Namespace) -> int:
 
     # A wrong name of an edition is found out before anything is made.
     edition = None if options.with_list is None else editions.path(options.with_list)
-    with AuthDB.create(folder(options)) as db:
-        print(f"made an empty database in {db.path}")
+    path = folder(options)
+    with made(path) as db:
         if edition is not None:
             from authdb.importing import load as load_all
             from authdb.loaders import Loader
 
-            counts = load_all(db, [Loader(edition)], note=f"the curated list, {edition.stem}")
-            print(f"loaded {plural(counts.added)} of the curated list ({edition.stem})")
+            load_all(db, Loader(edition), note=f"the curated list, {edition.stem}")
+        count = len(db)
+    print(f"made an empty database in {path}")
+    if edition is not None:
+        print(f"loaded {plural(count)} of the curated list ({edition.stem})")
     return 0
 
 
@@ -128,7 +182,10 @@ def do_load(options: argparse.Namespace) -> int:
     if options.files.count("-") > 1:
         raise AuthDBError("standard input (-) can be read once only")
     loaders = [
-        Loader(sys.stdin.buffer if file == "-" else file, options.format) for file in options.files
+        Loader(sys.stdin.buffer, options.format, "-")
+        if file == "-"
+        else Loader(file, options.format)
+        for file in options.files
     ]
     with _database_to_fill(options) as db, bar(options.progress) as progress:
         counts = load_all(
@@ -141,26 +198,24 @@ def do_load(options: argparse.Namespace) -> int:
         )
     print(
         f"{counts.added:,} added, {counts.changed:,} changed, {counts.unchanged:,} unchanged, "
-        f"{counts.ignored:,} ignored" + (" (dry run: nothing was written)" * options.dry_run)
+        f"{counts.ignored:,} ignored" + " (dry run: nothing was written)" * options.dry_run
     )
     return 0
 
 
 @contextmanager
 def _database_to_fill(options: argparse.Namespace) -> Iterator[AuthDB]:
-    try:
-        with opened(options, read_only=False) as db:
+    path = folder(options)
+    if (path / OBJECTS_FILE).exists():
+        with opened(options, read_only=options.dry_run) as db:
             yield db
-    except DatabaseMissing:
-        if (folder(options) / "data.fs").exists():
-            raise
-        if options.dry_run:
-            with AuthDB.in_memory() as db:
-                yield db
-            return
-        with AuthDB.create(folder(options)) as db:
-            say(f"made an empty database in {db.path}")
+    elif options.dry_run:
+        with AuthDB.in_memory() as db:
             yield db
+    else:
+        with made(path) as db:
+            yield db
+        say(f"made a new database in {path}")
 
 
 # -- asking ----------------------------------------------------------------------------------
@@ -170,7 +225,7 @@ def do_query(options: argparse.Namespace) -> int:
     """List the packages that match."""
     question, names = _question(options)
     if options.sort is None:
-        options.sort = "last_update" if options.search is None else "relevance"
+        options.sort = options.date if options.search is None else "relevance"
     with opened(options) as db:
         result = _find(db, options, question, names)
         _write(result, options)
@@ -256,7 +311,7 @@ def _write(result: Result, options: argparse.Namespace) -> None:
     from authdb.exporting import write
 
     default: Sequence[str] = DEFAULT_COLUMNS if options.format == "markdown" else tuple(FIELDS)
-    write(packages, options.format, sys.stdout, columns_of(options.columns, default))
+    write(packages, options.format, text_out(), columns_of(options.columns, default))
     if len(packages) != len(result):
         say(_total(len(packages), len(result)))
 
@@ -268,19 +323,27 @@ def _total(shown: int, total: int) -> str:
 def do_show(options: argparse.Namespace) -> int:
     """Show all that is known of packages."""
     with opened(options) as db:
-        packages = [db[name] for name in options.names]
+        packages = _called(db, options.names)
         if options.format == "json":
             from authdb.exporting import write
 
-            write(packages, "json", sys.stdout)
+            write(packages, "json", text_out())
         else:
             from authdb.tables import details
 
             for position, package in enumerate(packages):
-                if position:
-                    print()
-                details(package, sys.stdout)
+                details(package, sys.stdout, position)
     return 0
+
+
+def _called(db: AuthDB, names: Sequence[str]) -> list[Package]:
+    """The packages of these names, each once; every name that is none's is told."""
+    unknown = [name for name in names if name not in db]
+    for name in unknown[:-1]:
+        say(str(PackageNotFound(name, [package.name for package in db])))
+    if unknown:
+        raise PackageNotFound(unknown[-1], [package.name for package in db])
+    return list(dict.fromkeys(db[name] for name in names))
 
 
 def do_stats(options: argparse.Namespace) -> int:
@@ -290,7 +353,7 @@ def do_stats(options: argparse.Namespace) -> int:
         if options.format == "json":
             import json
 
-            print(json.dumps(counts, indent=2, ensure_ascii=False))
+            print(json.dumps(counts, indent=2))
             return 0
         from authdb.tables import table
 
@@ -330,10 +393,7 @@ def _counts(db: AuthDB) -> dict[str, Any]:
 def do_remove(options: argparse.Namespace) -> int:
     """Remove packages, all or none."""
     with opened(options, read_only=False) as db:
-        missing = [name for name in options.names if name not in db]
-        if missing:
-            raise PackageNotFound(missing[0], [package.name for package in db])
-        names = dict.fromkeys(db[name].name for name in options.names)
+        names = [package.name for package in _called(db, options.names)]
         with db.transaction(options.note or f"remove {', '.join(names)}"):
             for name in names:
                 db.remove(name)
@@ -343,32 +403,31 @@ def do_remove(options: argparse.Namespace) -> int:
 
 def do_check(options: argparse.Namespace) -> int:
     """Hold packages and catalog against each other."""
-    from authdb.exceptions import CatalogAhead
+    import warnings
 
-    try:
-        with opened(options, read_only=not options.repair) as db:
-            return _report(db, options.repair)
-    except CatalogAhead as loss:
-        say(str(loss))
-        with opened(options, read_only=False, repair=True) as db:
-            _report(db, True)
-        return 1
-
-
-def _report(db: AuthDB, repair: bool) -> int:
-    findings = db.check(repair=repair)
-    for finding in findings:
-        print(finding)
-    if not findings:
-        print(f"{plural(len(db))}: all is well")
-        return 0
-    lasting = [finding for finding in findings if not finding.repairable]
-    if repair and len(lasting) < len(findings):
-        print("the catalog was built anew")
-    elif len(lasting) < len(findings):
-        print("authdb check --repair builds the catalog anew")
-    if lasting:
-        print("what is wrong with the packages themselves can only be brought back from a backup")
+    repair = options.repair
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", AuthDBWarning)
+        db = AuthDB.open(folder(options), read_only=not repair, repair=repair)
+    with db:
+        # A reader heals its own view, so what opening says was wrong is to be told as well.
+        found = [str(w.message) for w in warned if issubclass(w.category, AuthDBWarning)]
+        if db.healed and not found:
+            found.append(db.healed)
+        findings = db.check(repair=repair)
+        for line in [*found, *findings]:
+            print(line)
+        if not found and not findings:
+            print(f"{plural(len(db))}: all is well")
+            return 0
+        if found or any(finding.repairable for finding in findings):
+            print(
+                "the catalog was built anew"
+                if repair
+                else "authdb check --repair builds the catalog anew"
+            )
+        if not all(finding.repairable for finding in findings):
+            print("packages that are wrong themselves can only be brought back from a backup")
     return 1
 
 
@@ -391,7 +450,7 @@ def do_pack(options: argparse.Namespace) -> int:
 
 def _size(db: AuthDB) -> int:
     assert db.path is not None
-    return sum((db.path / name).stat().st_size for name in ("data.fs", "catalog.fs"))
+    return sum((db.path / name).stat().st_size for name in (OBJECTS_FILE, CATALOG_FILE))
 
 
 # -- writing ---------------------------------------------------------------------------------
@@ -404,7 +463,8 @@ def do_export(options: argparse.Namespace) -> int:
 
     form = options.format
     if form is None:
-        form = format_of(options.output) if options.output not in (None, "-") else "json"
+        file = options.output
+        form = "json" if file in (None, "-") else format_of(Path(file), file)
     return _to_file(options, lambda db, out: write(_by_name(db), form, out))
 
 

@@ -20,7 +20,7 @@ from authdb.exceptions import (
     QueryError,
 )
 from authdb.models import Package, normalize_name
-from authdb.pairing import OBJECTS_FILE, Pair, create_objects
+from authdb.pairing import OBJECTS_FILE, Pair, create_objects, mend_pack, pack_cut_short
 from authdb.results import Result
 from authdb.storage import explain
 
@@ -36,8 +36,9 @@ class _Changes:
     def __init__(self) -> None:
         self.docids: set[int] = set()
         self.about = False  # whether what is said of the whole was changed
-        #: Packages whose fields were set and that are not indexed again yet, by their id().
-        self.edited: dict[int, Package] = {}
+        #: Packages whose fields were set, by their id(), with the values that are indexed. ZODB
+        #: says only once in a transaction that an object changes, so each has to be looked at.
+        self.edited: dict[int, tuple[Package, dict[str, Any] | None]] = {}
 
 
 class AuthDB:
@@ -57,6 +58,7 @@ class AuthDB:
     def __init__(self, pair: Pair) -> None:
         self._pair = pair
         self._changes: _Changes | None = None
+        self._refused: list[Any] = []
         self._closed = False
         self._attach()
 
@@ -71,14 +73,20 @@ class AuthDB:
         :raises CatalogAhead: the objects file has lost its last changes
         :raises DatabaseError: its other kinds, see `authdb.exceptions`
         """
-        folder = Path(path).expanduser()
+        folder = _folder(path)
         try:
+            if pack_cut_short(folder):
+                if read_only:
+                    raise DatabaseMissing(
+                        folder, "a crash cut a pack short; to mend that, open it for writing once"
+                    )
+                mend_pack(folder)
             if not (folder / OBJECTS_FILE).exists():
                 raise DatabaseMissing(
                     folder, "there is no database here; make one with: authdb init"
                 )
             return cls(Pair(folder, read_only=read_only, repair=repair))
-        except (AuthDBError, OSError, ValueError) as error:
+        except Exception as error:  # what is damaged may raise anything
             raise explain(error, folder) from error
 
     @classmethod
@@ -89,7 +97,7 @@ class AuthDB:
 
         :raises DatabaseExists: there is one
         """
-        folder = Path(path).expanduser()
+        folder = _folder(path)
         create_objects(folder)
         return cls.open(folder)
 
@@ -216,7 +224,7 @@ class AuthDB:
         They are on disk when the block is left; an exception undoes them. Inside, fields of
         packages may also be set directly.
 
-        :param note: what is done, for the history; cut to 60,000 characters
+        :param note: what is done, for the history; cut to 60,000 bytes of UTF-8
         :raises DatabaseReadOnly: the database was opened for reading
         :raises DatabaseError: what was changed could not be written; nothing of it was
         """
@@ -304,11 +312,13 @@ class AuthDB:
                     raise PackageExists(draft.name)
                 del docids[package.name]
                 docids[draft.name] = docid
-            edited_before = id(package) in changes.edited
+            was_edited = changes.edited.get(id(package), (package, vars(package)))[1] != vars(
+                package
+            )
             package.become(draft)
-            if not edited_before:  # else it is indexed as a whole, later
-                changes.edited.pop(id(package), None)
-                self._pair.catalog.reindex_doc(docid, package, only=changed)
+            only = None if was_edited else changed
+            self._pair.catalog.reindex_doc(docid, package, only=only)
+            changes.edited[id(package)] = package, dict(vars(package))
             changes.docids.add(docid)
         return package
 
@@ -356,7 +366,7 @@ class AuthDB:
         with self.transaction():
             self._pair.rebuild()
             self._pair.manager.get().note("rebuilt the catalog")
-            self._pair.manager.commit()
+            self._finish(None)
 
     def pack(self) -> None:
         """Give back the room that earlier states take, in both files.
@@ -401,6 +411,8 @@ class AuthDB:
     def _root(self) -> Any:
         if self._closed:
             raise DatabaseClosed(self.path or "the database", "it was closed; open it again")
+        while self._refused:
+            self._refused.pop()._p_invalidate()
         return self._pair.root
 
     def _docid(self, name: str) -> int:
@@ -421,8 +433,10 @@ class AuthDB:
             database.connection.guard = self._guard
 
     def _guard(self, obj: Any) -> None:
-        """Called by ZODB before a stored object changes."""
+        """Called by ZODB when a stored object changes."""
         if self._changes is None:
+            # BTrees say so when they have changed in memory: that is undone before the next use.
+            self._refused.append(obj)
             raise DatabaseReadOnly(
                 self.path or "the database",
                 "changes are made with add, update, remove, or inside `with db.transaction():`"
@@ -430,19 +444,21 @@ class AuthDB:
                 else "it was opened for reading only",
             )
         if isinstance(obj, Package):
-            self._changes.edited[id(obj)] = obj
+            self._changes.edited.setdefault(id(obj), (obj, None))
 
     def _index_edited(self) -> None:
         """Index the packages whose fields were set directly."""
         if self._changes is None:
             return
         docids = self._root["docids"]
-        while self._changes.edited:
-            _, package = self._changes.edited.popitem()
+        for key, (package, indexed) in list(self._changes.edited.items()):
+            if vars(package) == indexed:
+                continue
             docid = docids.get(package.name)
             if docid is not None and self.objects[docid] is package:
                 self._pair.catalog.reindex_doc(docid, package)
                 self._changes.docids.add(docid)
+            self._changes.edited[key] = package, dict(vars(package))
 
     def _commit(self, note: str | None) -> None:
         assert self._changes is not None
@@ -452,33 +468,39 @@ class AuthDB:
         pair = self._pair
         pair.advance(self._changes.docids)
         transaction = pair.manager.get()
-        transaction.note((note or "changed by a program")[:60_000])
-        transaction.user = _user()
+        transaction.note(_storable(note or "changed by a program"))
+        transaction.user = _storable(_user())
         self._finish((pair.root["generation"], pair.root["token"]))
 
-    def _finish(self, mark: tuple[int, str]) -> None:
-        """Commit the state ``mark``; if that fails half-way, find out how far it got."""
+    def _finish(self, mark: tuple[int, str] | None) -> None:
+        """Commit the state ``mark``, or a new catalog of the same one; if that fails half-way,
+        find out how far it got."""
         pair = self._pair
-        storage = pair.objects.storage  # type: ignore[union-attr]
-        before = storage.lastTransaction()
+        before = pair.objects.storage.lastTransaction()  # type: ignore[union-attr]
         try:
             pair.manager.commit()
         except BaseException as error:
             pair.manager.abort()
-            finished = storage.lastTransaction() != before
-            # A FileStorage closes itself when its finish fails; then it cannot tell.
-            if self.path is None or not (finished or storage._file.closed):
-                raise self._told(error) from error
-            # The second phase failed: the files may be apart, as after a crash. Do as then.
-            self._reopen()
-            if not finished or (self._root["generation"], self._root["token"]) != mark:
-                # The objects may show the change, but the disk has not promised to keep it.
-                raise self._told(error) from error
+            kept = self._was_kept(mark, before)
             if not isinstance(error, Exception):
-                raise  # Ctrl-C: the change is kept all the same
+                raise  # Ctrl-C, whether the change was kept or not
+            if not kept:
+                raise explain(error, self.path or "the database") from error
 
-    def _told(self, error: BaseException) -> BaseException:
-        return explain(error, self.path) if isinstance(error, Exception) else error
+    def _was_kept(self, mark: tuple[int, str] | None, before: bytes) -> bool:
+        """Whether the change that failed to commit is on disk all the same."""
+        objects, catalogs = self._pair.objects, self._pair.catalogs
+        assert objects is not None and catalogs is not None
+        if self.path is None:
+            return False
+        finished: bool = objects.storage.lastTransaction() != before
+        # A FileStorage closes itself when its finish fails; then it cannot tell.
+        if not (finished or objects.storage._file.closed or catalogs.storage._file.closed):
+            return False
+        # The second phase failed: the files may be apart, as after a crash. Do as then.
+        self._reopen()
+        # If not finished, they may show the change, but the disk has not promised to keep it.
+        return finished and (self._root["generation"], self._root["token"]) == mark
 
     def _reopen(self) -> None:
         self._pair.close()
@@ -500,6 +522,21 @@ def _normal(name: str) -> str:
     if not isinstance(name, str):
         raise AuthDBError(f"the name of a package is text, not {type(name).__name__}")
     return normalize_name(name)
+
+
+def _folder(path: str | Path) -> Path:
+    try:
+        folder = Path(path).expanduser()
+    except RuntimeError as error:
+        raise DatabaseError(path, f"there is no such home folder ({error})") from None
+    if "\0" in str(folder):
+        raise DatabaseError(repr(str(path)), "a path has no NUL character")
+    return folder
+
+
+def _storable(text: str) -> str:
+    """``text`` as ZODB stores it beside a transaction: UTF-8, of at most 65,535 bytes."""
+    return text.encode("utf-8", "replace")[:60_000].decode("utf-8", "ignore")
 
 
 def _user() -> str:

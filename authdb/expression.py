@@ -103,7 +103,9 @@ class _Reader:
             raise QueryError(f"{reason}; {_HELP}", self.text, offset) from None
         except UnicodeEncodeError as error:
             where = self.indent + error.start
-            raise QueryError("half a character (a lone surrogate)", self.text, where) from None
+            raise QueryError(
+                "it has a character that is none (half of one, or not UTF-8)", self.text, where
+            ) from None
         except (ValueError, RecursionError, MemoryError, OverflowError) as error:
             reason = "a NUL character" if isinstance(error, ValueError) else "nested too deeply"
             raise QueryError(f"the query cannot be read: {reason}", self.text, 0) from None

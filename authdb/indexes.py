@@ -56,7 +56,6 @@ class _Mended:
     unindex_doc: Callable[[int], None]
     # Given by the classes below.
     _insert: Callable[[int, Any], None]  # puts a value into the trees
-    has_value: Callable[[int], bool]  # whether the document has a value here
     applyEq: Callable[[Any], Any]
     ANSWERS: str  # the questions that can be asked, for the error about one that cannot
 
@@ -168,9 +167,6 @@ class FieldIndex(_Mended, CatalogFieldIndex):
         # zope.index's own method; repoze.catalog's would ask the discriminator once more.
         ZopeFieldIndex.index_doc(self, docid, value)
 
-    def has_value(self, docid: int) -> bool:
-        return docid in self._rev_index
-
     def key(self, docid: int) -> Any:
         """The document's value, which sorts; None where it has none."""
         return self._rev_index.get(docid)
@@ -272,9 +268,6 @@ class KeywordIndex(_Mended, CatalogKeywordIndex):
     def _insert(self, docid: int, value: Any) -> None:
         ZopeKeywordIndex.index_doc(self, docid, value)
 
-    def has_value(self, docid: int) -> bool:
-        return docid in self._rev_index
-
     def _posting(self, keyword: Any) -> Any:
         empty = self.family.IF.Set()
         return empty if keyword is None else self._fwd_index.get(self.check(keyword), empty)
@@ -359,9 +352,6 @@ class TextIndex(_Mended, CatalogTextIndex):
         if docid in self._not_indexed:
             self._not_indexed.remove(docid)
         self.index.unindex_doc(docid)
-
-    def has_value(self, docid: int) -> bool:
-        return bool(self.index.has_doc(docid))
 
     def applyContains(self, value: Any) -> Any:
         from zope.index.text.parsetree import ParseError

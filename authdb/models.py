@@ -211,6 +211,11 @@ class Package(Persistent):
         state["_digest"] = _digest(state)
         return state
 
+    def __setstate__(self, state: Any) -> None:
+        if not {"name", "title"} <= set(state):
+            raise ValueError("a package without a name or a title")
+        super().__setstate__(state)
+
     def is_intact(self) -> bool:
         """Whether the values, as just loaded from the file, are those that were stored."""
         state: dict[str, Any] = super().__getstate__() or {}

@@ -13,13 +13,15 @@ id is still reported after the file was cut back.
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import BTrees
+from persistent.TimeStamp import TimeStamp
 from transaction import TransactionManager
 
 from authdb.catalog import CATALOG_FORMAT, PackageCatalog, new_catalog
@@ -34,7 +36,14 @@ from authdb.exceptions import (
 from authdb.models import FORMAT
 from authdb.storage import MyZODB, explain
 
-__all__ = ["CATALOG_FILE", "OBJECTS_FILE", "Pair", "create_objects"]
+__all__ = [
+    "CATALOG_FILE",
+    "OBJECTS_FILE",
+    "Pair",
+    "create_objects",
+    "mend_pack",
+    "pack_cut_short",
+]
 
 OBJECTS_FILE = "data.fs"
 CATALOG_FILE = "catalog.fs"
@@ -46,9 +55,18 @@ JOURNAL_DOCIDS = 1000
 REBUILD = "rebuild"
 
 
+#: What the objects' root has to have, beside its format.
+_KEYS = ("uuid", "generation", "token", "journal", "packages", "docids", "next_docid")
+
+
 def _new_token() -> str:
     # As secrets.token_hex(8), whose module costs each command 5 ms.
     return os.urandom(8).hex()
+
+
+def _tid_of_now() -> bytes:
+    now = time.time()
+    return bytes(TimeStamp(*time.gmtime(now)[:5], now % 60).raw())
 
 
 def _new_root(root: Any) -> None:
@@ -74,22 +92,43 @@ def create_objects(folder: Path) -> None:
     :raises DatabaseExists: there is one
     """
     target = folder / OBJECTS_FILE
-    if target.exists():
-        raise DatabaseExists(folder, "there is a database already")
+    there_is_one = DatabaseExists(folder, "there is a database already")
     try:
+        if target.exists() or pack_cut_short(folder):
+            raise there_is_one
         folder.mkdir(parents=True, exist_ok=True)
-        # Made under another name, then renamed: a database is there whole, or not at all.
+        # Made under another name, then given its own: a database is there whole, or not at all.
         draft = folder / f".new-{_new_token()}.fs"
         try:
             with MyZODB(draft) as objects:
                 _new_root(objects.dbroot)
                 objects.connection.transaction_manager.commit()
-            draft.rename(target)
+            try:
+                target.hardlink_to(draft)  # a rename would replace one made in the meantime
+            except FileExistsError:
+                raise there_is_one from None
+            except OSError:  # a file system without such links
+                draft.rename(target)
         finally:
             for leftover in folder.glob(draft.name + "*"):
                 leftover.unlink()
     except OSError as error:
         raise explain(error, folder) from error
+
+
+def pack_cut_short(folder: Path) -> bool:
+    """Whether a crash came between the two renames that end the pack of the objects: then the
+    file has its old name no longer, and the packed one not yet."""
+    target = folder / OBJECTS_FILE
+    return not target.exists() and all(
+        Path(f"{target}{suffix}").exists() for suffix in (".old", ".pack")
+    )
+
+
+def mend_pack(folder: Path) -> None:
+    """Bring back the file as it was before the pack that was cut short."""
+    target = folder / OBJECTS_FILE
+    Path(f"{target}.old").rename(target)
 
 
 class Pair:
@@ -121,9 +160,8 @@ class Pair:
         try:
             self._open()
             if read_only and self._lag_of_reader():
-                # What has to be done to the catalog is done in memory, over the read-only file.
-                # Both are opened anew: what a writer has done meanwhile is either in both or
-                # in the objects only.
+                # Nobody has done it since this pair is being opened, so it is left over from a
+                # crash. It is done in memory, over the read-only file.
                 self.close()
                 self._open(scratch=True)
             self._heal(repair)
@@ -162,7 +200,8 @@ class Pair:
         with ExitStack() as stack:
             roots = []
             for database in (self.objects, self.catalogs):
-                connection = database.db.open(TransactionManager())
+                before = database.connection.before  # the state shown, if stepped back
+                connection = database.db.open(TransactionManager(), before=before)
                 stack.callback(connection.close)
                 connection.cacheMinimize()  # it may come from the pool, and have read before
                 roots.append(connection.root())
@@ -179,14 +218,27 @@ class Pair:
         elif self.read_only:
             # The catalog first. The objects finish first in each change, so those opened after
             # it are never behind it, unless they have lost something.
+            began = _tid_of_now()
             self.catalogs = self._snapshot_of_catalog(self.folder / CATALOG_FILE, scratch)
             self.objects = self._database(self.folder / OBJECTS_FILE, 0, read_only=True)
+            self._step_back_to(began)
         else:
             self.objects = self._database(self.folder / OBJECTS_FILE, 0, create=False)
         self._check_format()
         if self.catalogs is None:
             assert self.folder is not None
             self.catalogs = self._writable_catalog(self.folder / CATALOG_FILE)
+
+    def _step_back_to(self, began: bytes) -> None:
+        """Undo for this reader what a writer has done to the objects since ``began``, as far as
+        the catalog, opened a moment before, does not show it.
+
+        Not what was done before: that was acknowledged, and is to be seen.
+        """
+        assert self.objects is not None
+        with suppress(KeyError):  # packed in this very moment
+            while self.root._p_serial > began and self._lag_of_reader():
+                self.objects.step_back()
 
     def _database(self, path: Path | None, order: int, **options: bool) -> MyZODB:
         return MyZODB(path, transaction_manager=self.manager, order=order, **options)
@@ -197,11 +249,14 @@ class Pair:
             raise FormatError(self.folder, None, FORMAT)
         if found != FORMAT:
             raise FormatError(self.folder, found, FORMAT)
+        missing = [key for key in _KEYS if key not in self.root]
+        if missing:
+            raise DatabaseDamaged(self.folder, f"its root lacks {', '.join(missing)}")
 
     def _snapshot_of_catalog(self, path: Path, scratch: bool) -> MyZODB:
         try:
             return self._database(path, 1, read_only=True, scratch=scratch)
-        except (DatabaseMissing, DatabaseDamaged):
+        except (DatabaseMissing, DatabaseDamaged, FormatError):
             return self._database(None, 1)
 
     def _writable_catalog(self, path: Path) -> MyZODB:
@@ -258,7 +313,8 @@ class Pair:
             return REBUILD  # too long ago, or of another life of this database
         lag: set[int] = set()
         for number in range(generation + 1, root["generation"] + 1):
-            docids = journal[number][1]
+            # An accepted loss leaves a gap in the numbers.
+            docids = journal.get(number, (None, REBUILD))[1]
             if docids == REBUILD:
                 return REBUILD
             lag.update(docids)
@@ -286,7 +342,7 @@ class Pair:
                 self.root["generation"] = max(loss.catalog_generation, loss.objects_generation)
                 self.root["next_docid"] = max(self.root["next_docid"], *(d + 1 for d in given))
                 self.advance(())
-                self._commit("accepted that the objects lost their tail; rebuilt the catalog")
+            self._commit("accepted that the objects lost their tail; rebuilt the catalog")
             return
         if lag == REBUILD:
             self.rebuild("it was missing, or of another state" if self.root["generation"] else None)
@@ -298,7 +354,7 @@ class Pair:
                 if package is None:
                     self.catalog.unindex_doc(docid)
                 else:
-                    self.catalog.index_doc(docid, package)
+                    self._index(self.catalog, docid, package)
             if not self.read_only:  # for a reader beside a writer that is quite ordinary
                 count = f"{len(lag)} package{'s' * (len(lag) != 1)}"
                 self.healed = f"the catalog lagged behind: {count} indexed again"
@@ -315,10 +371,18 @@ class Pair:
         """Put a new catalog of all the packages in place of the old one; the caller commits."""
         catalog = new_catalog()
         for docid, package in self.root["packages"].items():
-            catalog.index_doc(docid, package)
+            self._index(catalog, docid, package)
         self.catalog_root["catalog"] = catalog
         self._mark_catalog()
         self.healed = None if why is None else f"the catalog was rebuilt: {why}"
+
+    def _index(self, catalog: Any, docid: int, package: Any) -> None:
+        try:
+            catalog.index_doc(docid, package)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise DatabaseDamaged(
+                self.folder, f"docid {docid} is no package that can be indexed ({error})"
+            ) from error
 
     def _commit(self, note: str) -> None:
         # For readers too, whose catalog is then a scratch one, or in memory.

@@ -73,4 +73,5 @@ class Result:
 
     def __repr__(self) -> str:
         shown, total = len(self.docids), len(self)
-        return f"<Result: {total} packages>" if shown == total else f"<Result: {shown} of {total}>"
+        count = str(total) if shown == total else f"{shown} of {total}"
+        return f"<Result: {count} package{'s' * (total != 1)}>"

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
+from code import InteractiveConsole
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
+from types import TracebackType
 from typing import Any
 
 from authdb import query as operators
 from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError
 from authdb.models import Package
+from authdb.progress import say
 from authdb.results import Result
+from authdb.tables import DEFAULT_COLUMNS, details, packages_table
 
-__all__ = ["banner", "namespace", "run"]
+__all__ = ["OPERATORS", "banner", "namespace", "run", "shown"]
 
 OPERATORS = (
     "Lt", "Le", "Gt", "Ge", "Eq", "NotEq", "InRange", "NotInRange", "Any", "All", "NotAny",
     "NotAll", "Contains", "And", "Or", "Not",
 )  # fmt: skip
+
+#: How many packages of a result are printed.
+ROWS = 100
 
 
 def namespace(db: AuthDB) -> dict[str, Any]:
@@ -30,26 +40,26 @@ def namespace(db: AuthDB) -> dict[str, Any]:
 
 def banner(db: AuthDB) -> str:
     """What the shell says first."""
-    mode = "read-only" if db.read_only else "open for writing"
+    mode = "read-only; authdb shell --write opens it for writing"
     return (
-        f"authdb: {len(db):,} packages, {mode}\n"
-        "  db        the database: db.find(\"last_update < '2020'\"), db.get('djoser'), ...\n"
+        f"authdb: {len(db):,} packages, {mode if db.read_only else 'open for writing'}\n"
+        "  db        the database: db.find(\"last_update < '2020'\"), db['djoser'], ...\n"
         "  catalog   repoze.catalog's Catalog\n"
         "  packages  docid -> Package\n"
         f"  {', '.join(OPERATORS[:9])},\n"
-        f"  {', '.join(OPERATORS[9:])}, Package"
+        f"  {', '.join(OPERATORS[9:])}, Package\n"
     )
 
 
 def shown(value: object) -> str | None:
     """``value`` as the shell prints it, where that is not its repr."""
-    from authdb.tables import DEFAULT_COLUMNS, details, packages_table
-
     out = _Terminal()
     if isinstance(value, Result):
-        packages = value.all()
+        packages = list(islice(value, ROWS))
         if packages:
             packages_table(packages, DEFAULT_COLUMNS, out)
+        if len(value.docids) > ROWS:
+            out.write(f"(the first {ROWS})\n")
         return out.getvalue() + repr(value)
     if isinstance(value, Package):
         details(value, out)
@@ -65,49 +75,97 @@ class _Terminal(io.StringIO):
 
 
 def run(db: AuthDB, code: str | None = None) -> int:
-    """Run ``code``, or else a shell until it is left.
+    """Run ``code``, or what comes through a pipe, or else a shell until it is left.
 
     :returns: the exit status
     """
     names = namespace(db)
-    if code is not None:
-        return _run_code(code, names)
+    try:
+        if code is None and not sys.stdin.isatty():
+            code = _piped()
+        if code is not None:
+            return _run_code(code, names)
+        shell = _ipython(banner(db), names)
+        if shell is not None:
+            shell()
+        else:
+            _standard(banner(db), names)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        say(str(end.code))
+        return 1
+    return 0
+
+
+def _piped() -> str:
+    try:
+        return sys.stdin.read()
+    except (OSError, ValueError) as error:  # closed, or not text
+        raise AuthDBError(f"standard input: it cannot be read: {error}") from None
+
+
+def _run_code(code: str, names: dict[str, Any]) -> int:
+    """Run code as if it were typed: each expression in it prints its value."""
+    try:
+        with _Tables():
+            typed = ast.Interactive(ast.parse(code, "<code>").body)
+            exec(compile(typed, "<code>", "single", dont_inherit=True), names)
+    except BrokenPipeError:
+        raise
+    except AuthDBError as error:
+        say(str(error))
+        return 2
+    except Exception as error:  # the user's own code may raise anything
+        say(" ".join(f"{type(error).__name__}: {error}".split()))
+        return 2
+    return 0
+
+
+def _ipython(greeting: str, names: dict[str, Any]) -> Any:
+    """An IPython to be called; None where it is not installed."""
     try:
         from IPython.terminal.embed import InteractiveShellEmbed
     except ImportError:
-        _standard(names, banner(db))
-        return 0
-    shell = InteractiveShellEmbed(banner1=banner(db), user_ns=names)
+        return None
+    shell = InteractiveShellEmbed(banner1=greeting, user_ns=names, confirm_exit=False)
+    shell.set_custom_exc((AuthDBError,), _tell)
     for kind in (Result, Package):
         shell.display_formatter.formatters["text/plain"].for_type(
             kind, lambda value, printer, cycle: printer.text(shown(value))
         )
-    shell()
-    return 0
+    return shell
 
 
-def _standard(names: dict[str, Any], greeting: str) -> None:
-    import code
+def _standard(greeting: str, names: dict[str, Any]) -> None:
+    with suppress(ImportError):
+        import readline
+        import rlcompleter
 
+        readline.set_completer(rlcompleter.Completer(names).complete)
+        readline.parse_and_bind("tab: complete")
     with _Tables():
-        code.interact(banner=greeting, local=names, exitmsg="")
+        _Console(names).interact(greeting.rstrip("\n"), exitmsg="")
 
 
-def _run_code(code: str, names: dict[str, Any]) -> int:
-    """Run one piece of code as the shell would: an expression prints its value."""
-    import traceback
+def _tell(shell: Any, kind: object, error: object, trace: object, tb_offset: object = None) -> None:
+    """Our own errors say it all in a line: no traceback."""
+    print(_line(error), end="", file=sys.stderr)
 
-    try:
-        with _Tables():
-            exec(compile(code, "<-c>", "single" if "\n" not in code else "exec"), names)
-    except AuthDBError:
-        raise
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Exception as error:  # the user's own code may raise anything
-        print("".join(traceback.format_exception_only(error)).rstrip(), file=sys.stderr)
-        return 2
-    return 0
+
+def _line(error: object) -> str:
+    return f"{type(error).__name__}: {error}\n"
+
+
+class _Console(InteractiveConsole):
+    """Python's own interactive console."""
+
+    def showtraceback(self) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, AuthDBError):
+            self.write(_line(error))
+        else:
+            super().showtraceback()
 
 
 class _Tables:
@@ -117,7 +175,12 @@ class _Tables:
         self._before: Callable[[object], object] = sys.displayhook
         sys.displayhook = self._show
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         sys.displayhook = self._before
 
     def _show(self, value: object) -> None:

@@ -15,14 +15,18 @@ import errno
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from persistent.TimeStamp import TimeStamp
+from ZODB._compat import FILESTORAGE_MAGIC
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.FileStorage import FileStorage
 from ZODB.POSException import POSError, ReadOnlyError
+from ZODB.utils import u64, z64
 
 from authdb.exceptions import (
     AuthDBError,
@@ -96,6 +100,18 @@ class MyZODB:
                 raise explain(error, self.path) from error
             raise
 
+    def step_back(self) -> None:
+        """Show, for reading only, the state before the last change of the root.
+
+        :raises KeyError: there is none (ZODB's POSKeyError), as after a pack
+        """
+        before = self.dbroot._p_serial
+        manager = self.connection.transaction_manager
+        self.connection.close()
+        self.connection = self.db.open(manager, before=before)
+        self.dbroot = self.connection.root()
+        self.dbroot._p_activate()
+
     def close(self) -> None:
         """Give up what is not committed, and close. Closing again does nothing."""
         if self._closed:
@@ -149,7 +165,8 @@ class _Connection(Connection):
         except Exception as error:
             what = f"the {type(obj).__name__} 0x{int.from_bytes(obj._p_oid, 'big'):x}"
             raise DatabaseDamaged(
-                path, f"{what} cannot be read ({_words(error)}); see: authdb check"
+                path,
+                f"{what} cannot be read ({_words(error.__cause__ or error)}); see: authdb check",
             ) from error
 
 
@@ -168,17 +185,41 @@ def _ordered(order: int) -> type[DB]:
 
 
 class _FileStorage(FileStorage):
-    """A FileStorage that closes what it has opened when its constructor fails."""
+    """A FileStorage that closes what it has opened when its constructor fails, and that knows
+    its last transaction after a torn one was cut off."""
+
+    _file: Any = None
+    _tfile: Any = None
+    _files: Any = None
 
     def __init__(self, path: str, read_only: bool) -> None:
-        self._file = self._tfile = self._files = None
         try:
             super().__init__(path, read_only=read_only)
+            # Its own idea of the last transaction is the torn one: with the zeros that a power
+            # failure can leave there, nothing could be read, and with garbage the next one would
+            # be dated in any year.
+            self._ltid = self._last_whole_transaction()
+            self._ts = TimeStamp(self._ltid)
         except BaseException:
             for opened in (self._file, self._tfile, self._files, getattr(self, "_lock_file", None)):
                 if opened is not None:
                     opened.close()
             raise
+
+    def close(self) -> None:
+        for file in (self._file, self._tfile):
+            if file is not None:
+                # On a full disk it cannot be flushed: what is left in it was never committed.
+                with suppress(OSError):
+                    file.close()
+        super().close()
+
+    def _last_whole_transaction(self) -> bytes:
+        if self._pos <= len(FILESTORAGE_MAGIC):
+            return bytes(z64)
+        self._file.seek(self._pos - 8)  # each one ends with its length
+        self._file.seek(self._pos - 8 - u64(self._file.read(8)))
+        return bytes(self._file.read(8))
 
 
 def _storage(path: Path | None, read_only: bool, scratch: bool) -> Any:
@@ -220,6 +261,18 @@ def _words(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:160].rstrip(": ")
 
 
+# What reading a damaged file ends in.
+_OF_DAMAGE = (
+    POSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    TypeError,
+)
+
+
 def explain(error: Exception, path: object) -> AuthDBError:
     """What went wrong with the file at ``path``, as one of our errors."""
     from zc.lockfile import LockError
@@ -242,7 +295,7 @@ def explain(error: Exception, path: object) -> AuthDBError:
             errno.EFBIG: "the file would be larger than the system allows",
         }.get(error.errno or 0)
         return DatabaseError(path, what or f"the system says: {error.strerror or error}")
-    if isinstance(error, (POSError, ValueError, LookupError, EOFError, ArithmeticError)) or (
+    if isinstance(error, _OF_DAMAGE) or (
         type(error).__module__ in ("_pickle", "pickle", "struct", "ZODB.FileStorage.format")
     ):
         return DatabaseDamaged(path, f"it cannot be read as a database ({_words(error)})")

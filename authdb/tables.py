@@ -1,32 +1,39 @@
-"""Packages and figures as tables in a terminal."""
+"""Packages and figures as tables: laid out for a terminal, plain columns for a pipe."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from authdb.exceptions import AuthDBError, nearest
 from authdb.models import FIELDS, Package
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["DEFAULT_COLUMNS", "columns_of", "details", "packages_table", "table"]
 
 #: What a list of packages shows unless other columns are asked for.
 DEFAULT_COLUMNS = ("name", "last_update", "version", "categories")
 
+# These columns stay whole. The others wrap, but not to fewer characters than that.
+_WHOLE = ("name", "last_update", "last_commit", "last_release", "version")
+_NARROWEST = 16
+
 
 def columns_of(text: str | None, default: Sequence[str]) -> Sequence[str]:
-    """The fields that ``text`` ("name,title") names.
+    """The fields that ``text`` ("name,title") names, each once.
 
     :raises AuthDBError: one of them is no field
     """
     if text is None:
         return default
-    columns = [column.strip() for column in text.split(",") if column.strip()]
+    columns = list(dict.fromkeys(column.strip() for column in text.split(",") if column.strip()))
     for column in columns:
         if column not in FIELDS:
             raise AuthDBError(
-                f"--columns: there is no field {column!r}{nearest(column, FIELDS)}; there are: "
-                + ", ".join(FIELDS)
+                f"--columns: there is no field {column[:60]!r}{nearest(column[:60], FIELDS)}; "
+                f"there are: {', '.join(FIELDS)}"
             )
     if not columns:
         raise AuthDBError("--columns: name at least one field, such as name,title")
@@ -39,26 +46,47 @@ def table(
     out: TextIO,
     right: Sequence[int] = (),
 ) -> None:
-    """Write a table that fits the terminal; into a file or a pipe, as wide as it needs to be.
+    """Write a table.
+
+    On a terminal it is as wide as that at most: long cells wrap, and where too little room is
+    left for them, each row becomes a block of lines. Elsewhere it is as wide as it needs to be.
 
     :param right: the positions of the columns that are set to the right
     """
     if not out.isatty():
         _plain(heads, rows, out, right)
         return
+    console = _console(out)
+    if not _fits(heads, rows, console.width):
+        for position, row in enumerate(rows):
+            _block([(head, cell, "") for head, cell in zip(heads, row, strict=True)], out, position)
+        return
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for position, head in enumerate(heads):
-        # Names and dates stay whole; what is long wraps.
-        whole = head in ("name", "last_update", "last_commit", "last_release", "version")
-        justify = "right" if position in right else "left"
-        grid.add_column(head, no_wrap=whole, overflow="fold", justify=justify)  # type: ignore[arg-type]
+        grid.add_column(
+            head,
+            no_wrap=head in _WHOLE,
+            overflow="fold",
+            justify="right" if position in right else "left",
+        )
     for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
-    _print(grid, out)
+        grid.add_row(*map(Text, row))
+    console.print(grid)
+
+
+def _fits(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether the columns find room side by side."""
+    from rich.cells import cell_len
+
+    room = 2 * (len(heads) - 1)
+    for head, *cells in zip(heads, *rows, strict=True):
+        longest = max(map(cell_len, cells), default=0)
+        room += max(cell_len(head), longest if head in _WHOLE else min(longest, _NARROWEST))
+    return room <= width
 
 
 def _plain(
@@ -83,23 +111,13 @@ def packages_table(packages: Iterable[Package], columns: Sequence[str], out: Tex
     table(columns, rows, out)
 
 
-def details(package: Package, out: TextIO) -> None:
-    """All that is known of one package, a line a field, with where it comes from."""
-    rows = [(name, *_detail(package, name, value)) for name, value in package.values()]
-    rows = [row for row in rows if row[0] != "sources"]
-    if not out.isatty():
-        for name, text, source in rows:
-            out.write(f"{name:16}{' '.join(text.split())}{source}\n")
-        return
-    from rich.table import Table
-    from rich.text import Text
+def details(package: Package, out: TextIO, position: int = 0) -> None:
+    """All that is known of one package, a line a field, with where it comes from.
 
-    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, style="bold")
-    grid.add_column(overflow="fold")
-    for name, text, source in rows:
-        grid.add_row(name, Text.assemble(text, (source, "dim")))
-    _print(grid, out)
+    :param position: how many packages were shown before: an empty line goes between two
+    """
+    known = [(name, *_detail(package, name, value)) for name, value in package.values()]
+    _block([line for line in known if line[0] != "sources"], out, position)
 
 
 def _detail(package: Package, name: str, value: Any) -> tuple[str, str]:
@@ -113,7 +131,27 @@ def _detail(package: Package, name: str, value: Any) -> tuple[str, str]:
     return text, "" if source is None else f"  [{source.source}, seen {source.seen.isoformat()}]"
 
 
-def _print(grid: Any, out: TextIO) -> None:
+def _block(lines: Sequence[tuple[str, str, str]], out: TextIO, position: int) -> None:
+    """A line for each label, its text, and a remark on it."""
+    if position:
+        out.write("\n")
+    width = max(len(label) for label, _, _ in lines)
+    if not out.isatty():
+        for label, text, remark in lines:
+            out.write(f"{label:{width}}  {' '.join(text.split())}{remark}".rstrip() + "\n")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for label, text, remark in lines:
+        grid.add_row(label, Text.assemble(text, (remark, "dim")))
+    _console(out).print(grid)
+
+
+def _console(out: TextIO) -> Console:
     from rich.console import Console
 
-    Console(file=out, highlight=False).print(grid)
+    return Console(file=out, highlight=False)

@@ -1,0 +1,464 @@
+"""Files -> checked records, lazily. Nothing is stored here, and no database is known.
+
+A `Loader` is one file. Iterating over it gives those records that are right, each with its
+place; what is wrong with the others gathers in ``problems``, so that one reading finds every
+mistake. NDJSON, CSV and TSV stream and may be of any size. JSON, YAML and TOML are read whole,
+and so have a largest size.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from authdb.dates import PartialDate, parse_date
+from authdb.decoding import BOM, DOCUMENT, Malformed, decode, json_reason, malformed
+from authdb.exceptions import AuthDBError, InvalidValue, Problem, nearest, shown
+from authdb.models import FIELDS
+
+__all__ = [
+    "DOCUMENT_BYTES",
+    "FORMATS",
+    "LINE_BYTES",
+    "PROBLEMS",
+    "Entry",
+    "Loader",
+    "format_of",
+]
+
+#: The formats, and the endings by which a file's format is known.
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "json": (".json",),
+    "ndjson": (".ndjson", ".jsonl"),
+    "csv": (".csv",),
+    "tsv": (".tsv",),
+    "yaml": (".yaml", ".yml"),
+    "toml": (".toml",),
+}
+
+#: The most bytes that a line of NDJSON has, or a record of CSV or TSV.
+LINE_BYTES = 10_000_000
+
+#: The most bytes that a file of a format has that is read whole.
+DOCUMENT_BYTES = {"json": 64 << 20, "yaml": 8 << 20, "toml": 8 << 20}
+
+#: The most problems that are kept of one file.
+PROBLEMS = 1000
+
+
+class Entry(NamedTuple):
+    """A record that is right.
+
+    ``where`` is "line 3" (NDJSON, CSV and TSV: the line on which it begins) or "record 2".
+    ``fields`` has each field that the record names, in its stored form; None (and an empty text
+    or tuple) says that the field is not known.
+    """
+
+    where: str
+    fields: dict[str, Any]
+
+
+class Loader:
+    """One file of packages.
+
+    :param source: a path, or a stream of bytes, which is read once and left open
+    :param format: one of `FORMATS`; None to go by the ending of the path
+    :param name: what messages call the file; None for the path. "-" is standard input
+    :raises AuthDBError: no such file, or none of these formats
+
+    Attributes:
+
+    - ``name`` and ``format``
+    - ``problems``: a list of `Problem`, the mistakes found so far, at most `PROBLEMS` of them
+      and one that says that there are more
+    - ``as_of``: the day as of which the facts hold, where the file says so (an edition does),
+      else None; known once the first record is
+    - ``size``: the file's size in bytes, None for a stream; ``position``: how many bytes have
+      been worked through
+
+    Iterating starts at the beginning again, unless the source is a stream. It raises
+    `AuthDBError` for a file that cannot be read or is too large, and what
+    `authdb.editions.records` raises for an edition.
+    """
+
+    def __init__(
+        self,
+        source: Path | str | BinaryIO,
+        format: str | None = None,  # noqa: A002 - it is the word for it
+        name: str | None = None,
+    ) -> None:
+        path = Path(source) if isinstance(source, (str, Path)) else None
+        self.name = "standard input" if name == "-" else name or str(path or "a stream")
+        self.format = format_of(path, self.name) if format is None else _known(format, self.name)
+        self.size = None if path is None else _size(path, self.name)
+        self._path = path
+        self._stream = None if isinstance(source, (str, Path)) else source
+        self._reset()
+
+    def _reset(self) -> None:
+        self.problems: list[Problem] = []
+        self.as_of: date | None = None
+        self.position = 0
+        self._seen: dict[str, int | tuple[int, str]] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether as many problems were found as are kept: reading stops."""
+        return len(self.problems) > PROBLEMS
+
+    def report(self, where: str, field: str | None, reason: str) -> None:
+        """Add a problem: of a record that this loader gave, if its user finds one."""
+        if len(self.problems) < PROBLEMS:
+            self.problems.append(Problem(where, field, reason))
+        elif not self.full:
+            reason = f"there are more problems than these {PROBLEMS:,}, and reading stopped"
+            self.problems.append(Problem(where, None, reason))
+
+    def refuse(self, where: str, error: InvalidValue) -> None:
+        """Add the problem that ``error`` tells of."""
+        got = "" if error.value is None else f", got {shown(error.value)}"
+        self.report(where, error.field, error.reason + got)
+
+    def __iter__(self) -> Iterator[Entry]:
+        self._reset()
+        try:
+            with self._open() as stream:
+                for number, record in self._records(stream):
+                    fields = self._check(number, record)
+                    if fields is not None:
+                        yield Entry(self._place(number), fields)
+                    if self.full:
+                        return
+        except Malformed as error:
+            self.report(error.where, None, error.reason)
+        except OSError as error:
+            raise _unreadable(self.name, error) from None
+
+    def _open(self) -> AbstractContextManager[BinaryIO]:
+        if self._path is not None:
+            return self._path.open("rb")
+        assert self._stream is not None
+        return nullcontext(self._stream)
+
+    def _place(self, number: int) -> str:
+        return f"{'record' if self.format in DOCUMENT_BYTES else 'line'} {number}"
+
+    def _records(self, stream: BinaryIO) -> Iterator[tuple[int, object]]:
+        """Each record as its format gives it, after the number of its place."""
+        if self.format in DOCUMENT_BYTES:
+            return self._document(stream)
+        lines = _Lines(self, stream)
+        return _ndjson(self, lines) if self.format == "ndjson" else _table(self, lines)
+
+    # -- one record --------------------------------------------------------------------------
+
+    def _check(self, number: int, record: object) -> dict[str, Any] | None:
+        """The record's fields in their stored form; None where there is a problem."""
+        where = self._place(number)
+        if not isinstance(record, dict):
+            self.report(
+                where, None, f"a record with named fields belongs here, got {_kind(record)}"
+            )
+            return None
+        before = len(self.problems)
+        fields: dict[str, Any] = {}
+        for key, value in record.items():
+            field = FIELDS.get(key)
+            if field is None:
+                self.report(where, None, _no_field(key))
+                continue
+            try:
+                fields[key] = field.check(value)
+            except InvalidValue as error:
+                self.refuse(where, error)
+        if "name" not in record:
+            self.report(where, "name", "a package needs one")
+        elif "name" in fields:
+            self._only_one(number, fields["name"], record["name"].strip())
+        return fields if len(self.problems) == before else None
+
+    def _only_one(self, number: int, name: str, spelling: str) -> None:
+        """Remember a name, or report that it was there before."""
+        # Most names are written as they are stored: those cost a text and an int each.
+        seen = self._seen.setdefault(name, number if spelling == name else (number, spelling))
+        first, before = seen if isinstance(seen, tuple) else (seen, name)
+        if first != number:
+            same = "is also" if spelling == before else f"is the same package as {before!r}"
+            reason = f"{spelling!r} {same} in {self._place(first)}: keep one of the two"
+            self.report(self._place(number), "name", reason)
+
+    # -- documents that are read whole -------------------------------------------------------
+
+    def _document(self, stream: BinaryIO) -> Iterator[tuple[int, object]]:
+        data = self._read(stream)
+        size = len(data)
+        found = self._listed(decode(self.format, data))
+        del data
+        total = len(found)
+        # From the end, so that each record can be let go when it has been given.
+        found.reverse()
+        for number in range(1, total + 1):
+            self.position = size * number // total
+            yield number, found.pop()
+        self.position = size
+
+    def _read(self, stream: BinaryIO) -> bytes:
+        limit = DOCUMENT_BYTES[self.format]
+        data = stream.read(limit + 1)
+        if len(data) > limit:
+            raise AuthDBError(
+                f"{self.name}: larger than {limit >> 20} MiB, the most that is read of "
+                f"{self.format.upper()}: use NDJSON, one record a line, which has no limit"
+            )
+        return data
+
+    def _listed(self, document: object) -> list[object]:
+        """The records of a document: itself, or what it holds as ``packages``."""
+        if isinstance(document, list):
+            return document
+        if self.format == "toml" and isinstance(document, dict):
+            from authdb.editions import is_edition
+
+            if is_edition(document):
+                return self._edition(document)
+        if not isinstance(document, dict) or not isinstance(document.get("packages"), list):
+            malformed(DOCUMENT, "a list of records belongs here, or one that is called packages")
+        for key in document:
+            if key not in ("packages", "title", "as_of"):
+                self.report(DOCUMENT, None, f"besides packages there is no {shown(key)}")
+        if document.get("as_of") is not None:
+            self._set_as_of(document["as_of"])
+        return document["packages"]  # type: ignore[no-any-return]
+
+    def _set_as_of(self, value: object) -> None:
+        try:
+            day = parse_date(value)
+        except ValueError as error:
+            self.report(DOCUMENT, "as_of", f"{error}, got {shown(value)}")
+            return
+        if isinstance(day, PartialDate):
+            self.report(DOCUMENT, "as_of", f"a whole day belongs here, got {shown(value)}")
+        else:
+            self.as_of = day
+
+    def _edition(self, document: dict[str, Any]) -> list[object]:
+        from authdb.editions import records
+
+        if self._path is None:
+            malformed(DOCUMENT, "an edition names files beside it: give its path instead")
+        found: list[object] = list(records(self._path))
+        self.as_of = document["as_of"]  # records() made sure that it is a day
+        return found
+
+
+def format_of(path: Path | None, name: str) -> str:
+    """The format of a file, by its ending.
+
+    :param path: None where there is none to go by
+    :param name: what the message calls the file
+    :raises AuthDBError: an ending that is not in `FORMATS`
+    """
+    ending = "" if path is None else path.suffix.lower()
+    for known, endings in FORMATS.items():
+        if ending in endings:
+            return known
+    reason = f"{ending} is no ending of ours" if ending else "it has no ending to go by"
+    raise AuthDBError(
+        f"{name}: {reason}: say what it is with --format, one of {', '.join(FORMATS)}"
+    )
+
+
+def _known(word: str, name: str) -> str:
+    if word not in FORMATS:
+        raise AuthDBError(
+            f"{name}: no format is called {shown(word)}{nearest(word, FORMATS)}: --format is one "
+            f"of {', '.join(FORMATS)}"
+        )
+    return word
+
+
+def _size(path: Path, name: str) -> int | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # a ValueError where the path itself is impossible
+        raise _unreadable(name, error) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise AuthDBError(f"{name}: it is a folder: name the files in it")
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> AuthDBError:
+    """What the system says about a file, in one line."""
+    number = getattr(error, "errno", None)
+    what = {
+        errno.ENOENT: "there is no such file",
+        errno.ENOTDIR: "there is no such file",
+        errno.EISDIR: "it is a folder: name the files in it",
+        errno.EACCES: "no permission to read it: see who owns it and its folder",
+        errno.EPERM: "no permission to read it: see who owns it and its folder",
+    }.get(number or 0)
+    said = getattr(error, "strerror", None) or str(error)
+    return AuthDBError(f"{name}: {what or f'it cannot be read: {said}'}")
+
+
+def _no_field(key: object) -> str:
+    word = str(key)[:100]  # the cost of finding the nearest grows with the square of the length
+    return f"there is no field {shown(key)}{nearest(word, FIELDS)}"
+
+
+def _kind(value: object) -> str:
+    """What JSON, YAML or TOML call a value that is not a mapping."""
+    if value is None:
+        return "null"
+    return f"a list of {len(value)}" if isinstance(value, list) else shown(value)
+
+
+# -- lines -----------------------------------------------------------------------------------
+
+
+class _Lines:
+    """The lines of a stream as text; those that are too long or not UTF-8 are reported."""
+
+    def __init__(self, loader: Loader, stream: BinaryIO) -> None:
+        self._loader = loader
+        self._stream = stream
+        #: The number of the line that was read last.
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        loader = self._loader
+        while not loader.full:
+            line = self._stream.readline(LINE_BYTES + 1)
+            if not line:
+                return
+            self.number += 1
+            loader.position += len(line)
+            if len(line) > LINE_BYTES and not line.endswith(b"\n"):
+                loader.report(f"line {self.number}", None, f"longer than {LINE_BYTES:,} bytes")
+                self._skip()
+                continue
+            try:
+                yield (line.removeprefix(BOM) if self.number == 1 else line).decode()
+            except UnicodeDecodeError as error:
+                loader.report(
+                    f"line {self.number}",
+                    None,
+                    f"not UTF-8 at byte {error.start + 1} of the line: save the file as UTF-8",
+                )
+
+    def _skip(self) -> None:
+        """Go past the rest of a line."""
+        while piece := self._stream.readline(1 << 20):
+            self._loader.position += len(piece)
+            if piece.endswith(b"\n"):
+                return
+
+
+def _ndjson(loader: Loader, lines: _Lines) -> Iterator[tuple[int, object]]:
+    from msgspec import DecodeError
+    from msgspec.json import Decoder
+
+    decode = Decoder().decode
+    for line in lines:
+        if not line or line.isspace():
+            continue
+        try:
+            record = decode(line)
+        except (DecodeError, RecursionError) as error:
+            loader.report(f"line {lines.number}", None, json_reason(error)[0])
+            continue
+        yield lines.number, record
+
+
+def _table(loader: Loader, lines: _Lines) -> Iterator[tuple[int, object]]:
+    """The rows of CSV or TSV as mappings; an empty cell names nothing."""
+    rows = _rows(loader, lines)
+    first, header = next(rows, (1, []))
+    if loader.problems:  # what was read is not the first row
+        return
+    columns = _columns(loader, f"line {first}", [cell.strip() for cell in header])
+    if columns is None:
+        return
+    for number, row in rows:
+        if len(row) != len(header):
+            reason = f"there are {len(row)} cells, and {len(header)} columns in the first row"
+            loader.report(f"line {number}", None, reason)
+            continue
+        cells = zip(columns, row, strict=True)
+        yield (
+            number,
+            {
+                name: FIELDS[name].kind.from_cell(cell)
+                for name, cell in cells
+                if name is not None and cell and not cell.isspace()
+            },
+        )
+
+
+def _columns(loader: Loader, where: str, header: list[str]) -> list[str | None] | None:
+    """The field of each column, None for one that was reported; None where names are missing."""
+    columns: list[str | None] = []
+    for name in header:
+        if name not in FIELDS:
+            loader.report(where, None, _no_field(name))
+        elif name in columns:
+            loader.report(where, name, "two columns are called so: keep one")
+        else:
+            columns.append(name)
+            continue
+        columns.append(None)
+    if "name" in columns:
+        return columns
+    separator = "tab" if loader.format == "tsv" else "comma"
+    reason = f"the first row has to name the columns, with a {separator} between them; one is name"
+    loader.report(where, None, reason)
+    return None
+
+
+def _rows(loader: Loader, lines: _Lines) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, and the line on which it begins."""
+    import csv
+
+    begin = held = 0  # the line where the row begins, and the length of what was read of it
+
+    def bounded() -> Iterator[str]:
+        nonlocal begin, held
+        for line in lines:
+            begin = begin if held else lines.number
+            held += len(line)
+            if held > LINE_BYTES:
+                raise csv.Error(f"longer than {LINE_BYTES:,} characters: a quote is never closed")
+            yield line
+
+    reader = csv.reader(bounded(), delimiter="\t" if loader.format == "tsv" else ",", strict=True)
+    while not loader.full:
+        held = 0
+        # The limit is one for the whole process, so it is lifted for one row at a time.
+        limit = csv.field_size_limit(LINE_BYTES)
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            loader.report(f"line {begin}", None, _csv_reason(loader.format, str(error)))
+            continue
+        finally:
+            csv.field_size_limit(limit)
+        if any(cell and not cell.isspace() for cell in row):
+            yield begin, row
+
+
+def _csv_reason(form: str, said: str) -> str:
+    """What the csv module says, for a person."""
+    if "unexpected end" in said:
+        return 'a cell begins with " and the file ends before another closes it'
+    if "expected after" in said:
+        return 'a cell goes on after the " that closes it: inside a cell, write "" for a quote'
+    if "new-line" in said:
+        return "a line ends with a carriage return alone: save the file with other line ends"
+    return said if "longer" in said else f"not {form.upper()}: {said}"
