@@ -88,11 +88,11 @@ class PackageCatalog(Catalog):
             and the docids
         :raises QueryError: see `authdb.query.matching`
         """
-        docids = self.search(queryobject, names, sort_index, reverse)
+        docids = self.find(queryobject, names, sort_index, reverse)
         shown = array("i", islice(docids, limit))
         return ResultSetSize(len(shown), len(docids)), shown
 
-    def search(
+    def find(
         self,
         query: Any = None,
         names: Mapping[str, Any] | None = None,

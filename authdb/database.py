@@ -206,7 +206,7 @@ class AuthDB:
                 raise QueryError(f"{option} is a number from 0 on, not {value!r}")
         catalog = self.catalog
         self._index_edited()
-        docids = catalog.search(query, names, sort, reverse)
+        docids = catalog.find(query, names, sort, reverse)
         return Result(docids, self._load, limit, offset)
 
     def _load(self, docid: int) -> Package:

@@ -212,7 +212,7 @@ class Package(Persistent):
         return state
 
     def __setstate__(self, state: Any) -> None:
-        if not {"name", "title"} <= set(state):
+        if "name" not in state or "title" not in state:  # damaged: see `_digest`
             raise ValueError("a package without a name or a title")
         super().__setstate__(state)
 

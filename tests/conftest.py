@@ -87,6 +87,17 @@ def filled(db: AuthDB) -> AuthDB:
 
 
 @pytest.fixture(scope="session", params=["folder", "memory"])
+def asked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AuthDB]:
+    """As `filled`, for tests that only ask."""
+    path = tmp_path_factory.mktemp("asked") / "db" if request.param == "folder" else None
+    with AuthDB.create(path) if path else AuthDB.in_memory() as db:
+        store(db, [Package(**record) for record in SAMPLES])
+        yield db
+
+
+@pytest.fixture(scope="session", params=["folder", "memory"])
 def crowd(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AuthDB]:

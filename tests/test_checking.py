@@ -157,7 +157,7 @@ def test_repairing_what_is_well_changes_nothing(made: Path) -> None:
     assert ((made / "catalog.fs").read_bytes(), (made / "data.fs").read_bytes()) == before
 
 
-FLIPS = int(os.environ.get("AUTHDB_FLIPS", "60"))
+FLIPS = int(os.environ.get("AUTHDB_FLIPS", "40"))
 
 
 # -- flipped bytes -------------------------------------------------------------------------------

@@ -293,7 +293,7 @@ TOKENS = [
         ),
     )
 )
-@settings(max_examples=500)
+@settings(max_examples=300)
 def test_no_text_ends_in_anything_but_an_answer_or_a_query_error(crowd: AuthDB, text: str) -> None:
     try:
         crowd.find(text, names={"x": "2019"})
@@ -319,7 +319,7 @@ def damaged(draw: Any) -> str:
 
 
 @given(damaged())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_damaged_query_ends_in_anything_but_an_answer_or_a_query_error(
     crowd: AuthDB, text: str
 ) -> None:

@@ -31,23 +31,8 @@ PARSER = {
     "Test_parse_query.test_convert_ltgt_to_not_in_range": NOT_THE_SAME,
 }
 
-OLD_SEARCH = "search(**query) is deprecated there since 0.8; ours takes what query() takes"
 OWN_INDEXES = "the test brings indexes that do not check a value before anything is changed"
 CATALOG = {
-    "TestCatalog.test_apply": OLD_SEARCH,
-    "TestCatalog.test_inst_provides_ICatalog": OLD_SEARCH,
-    "TestCatalog.test_klass_provides_ICatalog": OLD_SEARCH,
-    "TestCatalog.test_limited": OLD_SEARCH,
-    "TestCatalog.test_search": OLD_SEARCH,
-    "TestCatalog.test_search_index_query_order_returns_empty": OLD_SEARCH,
-    "TestCatalog.test_search_index_returns_empty": OLD_SEARCH,
-    "TestCatalog.test_search_no_indexes_in_search": OLD_SEARCH,
-    "TestCatalog.test_search_no_intersection": OLD_SEARCH,
-    "TestCatalog.test_search_noindex": OLD_SEARCH,
-    "TestCatalog.test_search_noindex_ordered": OLD_SEARCH,
-    "TestCatalog.test_search_with_sort_type": OLD_SEARCH,
-    "TestCatalog.test_search_with_sortindex_ascending": OLD_SEARCH,
-    "TestCatalog.test_search_with_sortindex_reverse": OLD_SEARCH,
     "TestCatalog.test_index_doc": OWN_INDEXES,
     "TestCatalog.test_reindex_doc": OWN_INDEXES,
     "TestCatalog.test_functional_index_merge_ordered": OWN_INDEXES,
@@ -129,7 +114,7 @@ def test_our_indexes_pass_all_its_tests(name: str, tests: int) -> None:
     assert run(f"repoze.catalog.indexes.tests.test_{name}", OUR_INDEXES) == (tests, set())
 
 
-def test_our_catalog_passes_its_tests_but_those_of_what_it_no_longer_offers() -> None:
+def test_our_catalog_passes_its_tests_but_those_with_indexes_of_their_own() -> None:
     tests, failed = run("repoze.catalog.tests.test_catalog", OUR_CATALOG)
     assert tests == 34
     assert failed == set(CATALOG)

@@ -210,6 +210,6 @@ class MemoryMachine(Machine):
 
 
 TestInFiles = Machine.TestCase
-TestInFiles.settings = settings(max_examples=40, stateful_step_count=20)
+TestInFiles.settings = settings(max_examples=30, stateful_step_count=20)
 TestInMemory = MemoryMachine.TestCase
-TestInMemory.settings = settings(max_examples=40, stateful_step_count=20)
+TestInMemory.settings = settings(max_examples=30, stateful_step_count=20)
