@@ -42,7 +42,7 @@ __all__ = ["MyZODB", "explain"]
 
 # What ZODB logs about a torn tail or a stale index comes as one of our errors, or is mended.
 # A program that configures logging still gets it; Python's last resort, standard error, does not.
-for _name in ("ZODB", "txn"):
+for _name in ("ZODB", "txn", "zc.lockfile"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
