@@ -135,7 +135,12 @@ class AuthDB:
         return day
 
     def set_as_of(self, day: date | None) -> None:
-        """Say as of which day the facts hold."""
+        """Say as of which day the facts hold.
+
+        :raises AuthDBError: it is neither a `date` nor None
+        """
+        if day is not None and type(day) is not date:
+            raise AuthDBError(f"as_of is a date, not {type(day).__name__}")
         if day != self.as_of:
             with self._change(f"the facts hold as of {day}") as changes:
                 self._root["as_of"] = day

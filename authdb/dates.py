@@ -38,7 +38,7 @@ class PartialDate:
 
     def __init__(self, year: int, month: int | None = None) -> None:
         date(year, 1 if month is None else month, 1)  # raises the ValueError
-        object.__setattr__(self, "year", year)
+        object.__setattr__(self, "year", int(year))
         object.__setattr__(self, "month", None if month is None else int(month))
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -251,7 +251,8 @@ def _categories(field: str, value: object) -> tuple[str, ...]:
             raise InvalidValue(field, category, "a category is text")
         if category not in CATEGORIES:
             raise InvalidValue(field, category, "unknown category" + nearest(category, CATEGORIES))
-    return tuple(dict.fromkeys(str(category) for category in given))
+    # str.__str__: a member of an Enum that is text as well would say its name, not its value.
+    return tuple(dict.fromkeys(str.__str__(category) for category in given))
 
 
 def _numbers(field: str, value: object) -> tuple[str, ...]:
@@ -259,7 +260,9 @@ def _numbers(field: str, value: object) -> tuple[str, ...]:
     for version in given:
         if not isinstance(version, str) or not _NUMBERS.fullmatch(version) or len(version) > 20:
             raise InvalidValue(field, version, "a version of Django is text such as '5.2'")
-    return tuple(sorted({str(v) for v in given}, key=lambda v: [int(n) for n in v.split(".")]))
+    return tuple(
+        sorted({str.__str__(v) for v in given}, key=lambda v: [int(n) for n in v.split(".")])
+    )
 
 
 def _date(field: str, value: object) -> date | PartialDate | None:

@@ -399,6 +399,8 @@ def test_it_can_say_as_of_when_the_facts_hold(folder: Path) -> None:
         assert db.generation == generation
     with AuthDB.open(folder) as db:
         assert db.as_of == date(2024, 2, 26)
+        with pytest.raises(AuthDBError, match="as_of is a date, not str"):
+            db.set_as_of("2024")  # type: ignore[arg-type]
         db.set_as_of(None)
         assert db.as_of is None and db.check() == []
 

@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 from datetime import date, datetime
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -465,3 +466,14 @@ def test_a_stored_package_is_renamed_only_through_the_database(filled: AuthDB) -
     with pytest.raises(PackageExists):
         filled.update("hawk-2", name="drf.httpsig")
     assert filled.check() == []
+
+
+def test_members_of_an_enum_are_stored_as_the_text_that_they_are() -> None:
+    class Word(str, Enum):
+        JWT = "jwt"
+        DJANGO = "5.2"
+
+    package = Package("a", "A", categories=[Word.JWT], django_versions=[Word.DJANGO])
+    assert package.categories == ("jwt",)
+    assert package.django_versions == ("5.2",)
+    assert {type(text) for text in (*package.categories, *package.django_versions)} == {str}
