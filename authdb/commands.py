@@ -7,7 +7,6 @@ imported where it is used: most of the time that a short command takes goes into
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import Any, TextIO
 from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError, AuthDBWarning, PackageNotFound
 from authdb.models import FIELDS, Package
+from authdb.output import output, text_out
 from authdb.pairing import CATALOG_FILE, OBJECTS_FILE
 from authdb.progress import say
 from authdb.results import Result
@@ -81,68 +81,6 @@ def made(path: Path) -> Iterator[AuthDB]:
             with suppress(OSError):  # other things are in the folder
                 path.rmdir()
             raise
-
-
-def text_out() -> TextIO:
-    """Standard output for what programs read: UTF-8, whatever the locale says."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="")
-    return sys.stdout
-
-
-@contextmanager
-def output(path: str | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is there whole or not at all."""
-    if path is None or path == "-":
-        yield text_out()
-        return
-    from authdb.storage import explain
-
-    target = Path(path)
-    try:
-        if target.exists() and not target.is_file():  # a pipe or a device cannot be replaced
-            with target.open("w", encoding="utf-8", newline="") as out:
-                yield out
-        else:
-            with _draft_of(target) as out:
-                yield out
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise AuthDBError(str(explain(error, path))) from error
-
-
-@contextmanager
-def _draft_of(target: Path) -> Iterator[TextIO]:
-    """A file that takes the place of ``target`` when the block has succeeded."""
-    import tempfile
-
-    target = Path(os.path.realpath(target))  # a link stays one
-    if target.name in (OBJECTS_FILE, CATALOG_FILE):
-        raise AuthDBError(f"{target}: a file of a database is called so: choose another name")
-    if not target.parent.is_dir():
-        raise AuthDBError(f"{target}: there is no folder {target.parent}")
-    mode = 0o666 & ~_umask()
-    if target.exists():
-        mode = target.stat().st_mode & 0o777
-        target.open("a").close()  # one that must not be written is not replaced either
-    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-            yield out
-            out.flush()
-            os.fsync(handle)
-        Path(draft).chmod(mode)
-        Path(draft).replace(target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def plural(count: int, word: str = "package") -> str:

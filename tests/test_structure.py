@@ -41,6 +41,7 @@ LADDER = [
     "publishing",
     "tables",
     "progress",
+    "output",
     "shell",
     "commands",
     "cli",
