@@ -89,6 +89,8 @@ class PackageCatalog(Catalog):
         :raises QueryError: see `authdb.query.matching`
         """
         docids = self.find(queryobject, names, sort_index, reverse)
+        if limit is not None and limit < 0:
+            raise QueryError(f"limit is a number from 0 on, not {limit}")
         shown = array("i", islice(docids, limit))
         return ResultSetSize(len(shown), len(docids)), shown
 

@@ -150,7 +150,7 @@ def _query(commands: Any) -> None:
         default=[],
         help="a value for a bare name in QUERY; the safe way to pass what comes from outside",
     )
-    _output(parser, None, "the date that is asked for, or with --search relevance, if not given")
+    _output(parser, None, "the date that is asked for if not given, or with --search relevance")
     parser.add_argument(
         "--fail-empty", action="store_true", help="end with status 1 if nothing matches"
     )
@@ -276,7 +276,8 @@ def _date(text: str) -> Any:
     try:
         return parse_date(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}, not {text[:40]!r}") from None
+        given = "" if "calendar" in str(error) else f", not {text[:40]!r}"
+        raise argparse.ArgumentTypeError(f"{error}{given}") from None
 
 
 # -- running ---------------------------------------------------------------------------------

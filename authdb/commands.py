@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError, AuthDBWarning, PackageNotFound
-from authdb.models import FIELDS, Package
+from authdb.models import FIELDS, Package, normalize_name
 from authdb.output import output, text_out
 from authdb.pairing import CATALOG_FILE, OBJECTS_FILE
 from authdb.progress import say
@@ -275,13 +275,21 @@ def do_show(options: argparse.Namespace) -> int:
 
 
 def _called(db: AuthDB, names: Sequence[str]) -> list[Package]:
-    """The packages of these names, each once; every name that is none's is told."""
-    unknown = [name for name in names if name not in db]
-    for name in unknown[:-1]:
-        say(str(PackageNotFound(name, [package.name for package in db])))
-    if unknown:
-        raise PackageNotFound(unknown[-1], [package.name for package in db])
+    """The packages of these names, each once."""
+    _known(db, names)
     return list(dict.fromkeys(db[name] for name in names))
+
+
+def _known(db: AuthDB, names: Sequence[str]) -> None:
+    """See to it that there is a package of each name; every name that is none's is told."""
+    unknown = [name for name in names if name not in db]
+    for name in unknown:
+        try:
+            db[name]
+        except PackageNotFound as error:
+            if name is unknown[-1]:
+                raise
+            say(str(error))
 
 
 def do_stats(options: argparse.Namespace) -> int:
@@ -331,7 +339,8 @@ def _counts(db: AuthDB) -> dict[str, Any]:
 def do_remove(options: argparse.Namespace) -> int:
     """Remove packages, all or none."""
     with opened(options, read_only=False) as db:
-        names = [package.name for package in _called(db, options.names)]
+        _known(db, options.names)
+        names = list(dict.fromkeys(normalize_name(name) for name in options.names))
         with db.transaction(options.note or f"remove {', '.join(names)}"):
             for name in names:
                 db.remove(name)

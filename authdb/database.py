@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -56,6 +57,8 @@ class AuthDB:
     """
 
     def __init__(self, pair: Pair) -> None:
+        if not isinstance(pair, Pair):
+            raise AuthDBError("use AuthDB.open(path), or AuthDB.create(path) for a new database")
         self._pair = pair
         self._changes: _Changes | None = None
         self._refused: list[Any] = []
@@ -179,8 +182,14 @@ class AuthDB:
         return True  # an empty database is one all the same
 
     def __iter__(self) -> Iterator[Package]:
-        """The packages, in the order in which they were added."""
-        return iter(self.objects.values())
+        """The packages, in the order in which they were added.
+
+        Those that there were when it began: packages may be changed and removed meanwhile.
+        """
+        objects = self.objects
+        for docid in array("i", objects.keys()):
+            if docid in objects:
+                yield objects[docid]
 
     def find(
         self,
@@ -218,7 +227,9 @@ class AuthDB:
         try:
             return self.objects[docid]  # type: ignore[no-any-return]
         except KeyError:
-            raise PackageNotFound(f"docid {docid}, removed since it was found") from None
+            raise PackageNotFound(
+                str(docid), reason=f"the package of docid {docid} was removed since it was found"
+            ) from None
 
     # -- changing ----------------------------------------------------------------------------
 
@@ -335,11 +346,11 @@ class AuthDB:
         with self._change(f"remove {name}") as changes:
             root = self._root
             docid = self._docid(name)
-            package = root["packages"][docid]
-            changes.edited.pop(id(package), None)
+            # It is not read, so that one that cannot be read can be removed too.
+            changes.edited.pop(id(root["packages"][docid]), None)
             self._pair.catalog.unindex_doc(docid)
             del root["packages"][docid]
-            del root["docids"][package.name]
+            del root["docids"][_normal(name)]
             changes.docids.add(docid)
 
     # -- keeping well ------------------------------------------------------------------------
@@ -383,7 +394,8 @@ class AuthDB:
         for database in (self._pair.objects, self._pair.catalogs):
             assert database is not None
             try:
-                database.db.pack()
+                with _old_kept(database.path):
+                    database.db.pack()
             except OSError as error:
                 raise explain(error, database.path) from error
 
@@ -521,6 +533,26 @@ class AuthDB:
                 ) from error
             raise
         self._attach()
+
+
+@contextmanager
+def _old_kept(path: Path | None) -> Iterator[None]:
+    """Keep ``path``.old unless there is a new one.
+
+    A pack that finds nothing to give back removes the one of the pack before, and makes none.
+    """
+    old, aside = Path(f"{path}.old"), Path(f"{path}.older")
+    if path is None or not old.exists():
+        yield
+        return
+    old.replace(aside)
+    try:
+        yield
+    finally:
+        if old.exists():
+            aside.unlink()
+        else:
+            aside.replace(old)
 
 
 def _normal(name: str) -> str:

@@ -115,8 +115,8 @@ def records(file: Path | str) -> list[dict[str, object]]:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise AuthDBError(
                 f"{edition.facts}: the facts of {name!r} do not have the shape that data/README.md "
-                f"gives ({type(error).__name__}: {error}): write the file anew with "
-                "authdb refresh --save"
+                f"gives ({type(error).__name__}: {error}): bring back the file that "
+                "came with the list"
             ) from None
         found.append(record)
     return found
@@ -261,13 +261,13 @@ def _facts(file: Path) -> dict[str, Any]:
         document = json.loads(_text(file))
     except (ValueError, RecursionError) as error:
         raise AuthDBError(
-            f"{file}: not JSON: {error}: write it anew with authdb refresh --save"
+            f"{file}: not JSON: {error}: bring back the file that came with the list"
         ) from None
     packages = document.get("packages") if isinstance(document, dict) else None
     if not isinstance(packages, dict):
         raise AuthDBError(
-            f"{file}: no recorded facts: it has to hold an object called packages; write it anew "
-            "with authdb refresh --save"
+            f"{file}: no recorded facts: it has to hold an object called packages; bring "
+            "back the file that came with the list"
         )
     return packages
 

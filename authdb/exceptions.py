@@ -69,6 +69,9 @@ def shown(value: object, width: int = 60) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'jwt'?)`` or, where nothing is near, an empty text."""
     import difflib  # here, because most commands end without a mistake
+    from itertools import islice
+
+    known = islice(known, 5000)  # the time that it takes grows with their number
 
     found = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.5)
     return f" (did you mean {found[0]!r}?)" if found else ""
@@ -146,8 +149,8 @@ class LoadError(AuthDBError):
 class PackageNotFound(AuthDBError, KeyError):
     """No package of that name. Attribute: ``name``."""
 
-    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
-        super().__init__(f"no package is called {name!r}{nearest(name, known)}")
+    def __init__(self, name: str, known: Iterable[str] = (), reason: str | None = None) -> None:
+        super().__init__(reason or f"no package is called {name!r}{nearest(name, known)}")
         self.name = name
 
     __str__ = Exception.__str__  # KeyError's would show the message's repr

@@ -96,6 +96,13 @@ def create_objects(folder: Path) -> None:
     try:
         if target.exists() or pack_cut_short(folder):
             raise there_is_one
+        for left in (CATALOG_FILE, f"{OBJECTS_FILE}.old"):
+            if (folder / left).exists():
+                raise DatabaseDamaged(
+                    folder,
+                    f"{OBJECTS_FILE} is gone, though {left} is there: bring it back from a backup, "
+                    "or move what is left elsewhere to begin anew",
+                )
         folder.mkdir(parents=True, exist_ok=True)
         # Made under another name, then given its own: a database is there whole, or not at all.
         draft = folder / f".new-{_new_token()}.fs"
@@ -371,7 +378,14 @@ class Pair:
         """Put a new catalog of all the packages in place of the old one; the caller commits."""
         catalog = new_catalog()
         for docid, package in self.root["packages"].items():
-            self._index(catalog, docid, package)
+            try:
+                self._index(catalog, docid, package)
+            except DatabaseDamaged as error:
+                # One lost package must not keep the others from being found.
+                warnings.warn(
+                    AuthDBWarning(f"docid {docid} is left out of the catalog: {error}"),
+                    stacklevel=2,
+                )
         self.catalog_root["catalog"] = catalog
         self._mark_catalog()
         self.healed = None if why is None else f"the catalog was rebuilt: {why}"

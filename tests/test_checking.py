@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from ZODB.utils import u64
 
 from authdb import AuthDB, MyZODB, Package
 from authdb.checking import Finding, dump
-from authdb.exceptions import AuthDBError, AuthDBWarning, DatabaseDamaged, DatabaseReadOnly
+from authdb.exceptions import AuthDBError, AuthDBWarning, DatabaseReadOnly
 
 
 @pytest.fixture
@@ -129,10 +130,23 @@ def test_whatever_is_wrong_with_the_objects_is_found_and_not_mended(
         found = db.check()
         assert said in "\n".join(map(str, found))
         assert not all(finding.repairable for finding in found)
-        with suppress(DatabaseDamaged):  # of what is no package, no catalog can be made
+        with warnings.catch_warnings():  # what is no package is left out of the catalog
+            warnings.simplefilter("ignore", AuthDBWarning)
             assert db.check(repair=True) == found
             assert not any(finding.repairable for finding in db.check())
         assert said in "\n".join(map(str, db.check()))
+
+
+def test_one_package_that_cannot_be_read_does_not_take_the_others_with_it(made: Path) -> None:
+    spoil(made, "data.fs", lambda root: root["packages"].update({3: "text"}))
+    (made / "catalog.fs").unlink()
+    with pytest.warns(AuthDBWarning, match="docid 3 is left out of the catalog"):
+        db = AuthDB.open(made)
+    with db:
+        names = db.find(sort="name").names()
+        assert "hawkrest" not in names and len(names) == 4
+        db.remove("hawkrest")
+        assert db.check() == []
 
 
 def test_all_is_well_with_an_empty_database_and_one_in_memory(filled: AuthDB) -> None:

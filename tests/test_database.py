@@ -659,3 +659,39 @@ def test_there_is_nothing_that_closes_behind_ones_back() -> None:
             for thing in vars(module).values():
                 if isinstance(thing, type) and thing.__module__.startswith("authdb"):
                     assert "__del__" not in vars(thing)
+
+
+def test_a_path_alone_makes_no_database(folder: Path) -> None:
+    with pytest.raises(AuthDBError, match=r"use AuthDB\.open"):
+        AuthDB(str(folder))  # type: ignore[arg-type]
+
+
+def test_packages_can_be_removed_while_they_are_gone_through(filled: AuthDB) -> None:
+    for number in range(200):
+        filled.add(Package(f"p-{number}", "P"))
+    with filled.transaction():
+        for package in filled:
+            filled.remove(package.name)
+    assert len(filled) == 0 and filled.check() == []
+
+
+def test_a_pack_with_nothing_to_do_keeps_what_the_pack_before_left(folder: Path) -> None:
+    with AuthDB.create(folder) as db:
+        db.add(Package("a", "A"))
+        db.update("a", title="B")
+        db.pack()
+        old = (folder / "data.fs.old").read_bytes()
+        db.pack()
+        db.pack()
+    assert (folder / "data.fs.old").read_bytes() == old
+    assert not list(folder.glob("*.older"))
+
+
+@pytest.mark.parametrize("left", ["catalog.fs", "data.fs.old"])
+def test_no_new_database_is_made_over_what_is_left_of_another(folder: Path, left: str) -> None:
+    folder.mkdir()
+    (folder / left).write_bytes(b"precious")
+    with pytest.raises(DatabaseError, match=f"data.fs is gone, though {left} is there"):
+        AuthDB.create(folder)
+    assert [file.name for file in folder.iterdir()] == [left]
+    assert (folder / left).read_bytes() == b"precious"

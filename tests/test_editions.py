@@ -485,7 +485,7 @@ def test_mistakes_of_a_list(write: Callable[..., Path], curated: str, said: str)
 def test_facts_that_are_none(write: Callable[..., Path], tmp_path: Path, text: str) -> None:
     file = write()
     (tmp_path / "lists" / "facts.json").write_text(text, "utf-8")
-    assert mistake(file).endswith("authdb refresh --save")
+    assert mistake(file).endswith("the file that came with the list")
 
 
 @pytest.mark.parametrize(
