@@ -362,6 +362,8 @@ def do_check(options: argparse.Namespace) -> int:
         if db.healed and not found:
             found.append(db.healed)
         findings = db.check(repair=repair)
+        told = {finding.what for finding in findings}
+        found = [line for line in found if line not in told]
         for line in [*found, *findings]:
             print(line)
         if not found and not findings:

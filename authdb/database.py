@@ -365,13 +365,15 @@ class AuthDB:
             the objects cannot be mended here
         :returns: what was found; empty when all is well
         """
-        from authdb.checking import examine  # only this method needs it
+        from authdb.checking import Finding, examine  # only this method needs it
 
         if self._changes is not None:
             raise AuthDBError("check looks at what is stored: end the transaction first")
         self._root  # noqa: B018 - raises where the database is closed
         with self._pair.reread() as (root, catalog_root):
             findings = examine(root, catalog_root)
+        if self._pair.loss:
+            findings.insert(0, Finding(OBJECTS_FILE, self._pair.loss, True))
         if repair and any(finding.repairable for finding in findings):
             self.reindex()
         return findings

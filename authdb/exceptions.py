@@ -250,7 +250,10 @@ class FormatError(DatabaseError):
 
     def __init__(self, path: object, found: int | None, supported: int) -> None:
         if found is None:
-            reason = "it is not a database of authdb"
+            reason = (
+                "it is not a database of authdb, or has lost its end: look for a backup, or for a "
+                "file beside it that ends in .old or .tr0"
+            )
         elif found > supported:
             reason = (
                 f"it has format {found}, this authdb knows formats up to {supported}: "

@@ -152,7 +152,8 @@ class Pair:
 
     Attributes: ``objects`` and ``catalogs`` (each a `MyZODB`), ``root`` and ``catalog_root``
     (their roots), ``manager`` (the transaction manager that both follow), ``healed`` (what had
-    to be done to the catalog, in words, or None).
+    to be done to the catalog, in words, or None), ``loss`` (for a reader: that the objects lost
+    their tail, in words, or None).
     """
 
     def __init__(
@@ -162,6 +163,7 @@ class Pair:
         self.read_only = read_only
         self.manager = TransactionManager()
         self.healed: str | None = None
+        self.loss: str | None = None
         self.catalogs: MyZODB | None = None
         self.objects: MyZODB | None = None
         try:
@@ -338,6 +340,7 @@ class Pair:
             lag = self._lag()
         except CatalogAhead as loss:
             if self.read_only:
+                self.loss = str(loss)
                 warnings.warn(AuthDBWarning(str(loss)), stacklevel=5)
             elif not repair:
                 raise
