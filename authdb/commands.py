@@ -18,7 +18,7 @@ from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError, AuthDBWarning, PackageNotFound
 from authdb.models import FIELDS, Package, normalize_name
 from authdb.output import output, text_out
-from authdb.pairing import CATALOG_FILE, OBJECTS_FILE
+from authdb.pairing import CATALOG_FILE, OBJECTS_FILE, pack_cut_short
 from authdb.progress import say
 from authdb.results import Result
 
@@ -144,7 +144,7 @@ def do_load(options: argparse.Namespace) -> int:
 @contextmanager
 def _database_to_fill(options: argparse.Namespace) -> Iterator[AuthDB]:
     path = folder(options)
-    if (path / OBJECTS_FILE).exists():
+    if (path / OBJECTS_FILE).exists() or pack_cut_short(path):
         with opened(options, read_only=options.dry_run) as db:
             yield db
     elif options.dry_run:

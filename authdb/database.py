@@ -16,6 +16,7 @@ from authdb.exceptions import (
     DatabaseError,
     DatabaseMissing,
     DatabaseReadOnly,
+    InvalidValue,
     PackageExists,
     PackageNotFound,
     QueryError,
@@ -36,6 +37,7 @@ class _Changes:
 
     def __init__(self) -> None:
         self.docids: set[int] = set()
+        self.broken = False  # whether a change failed half-way
         self.about = False  # whether what is said of the whole was changed
         #: Packages whose fields were set, by their id(), with the values that are indexed. ZODB
         #: says only once in a transaction that an object changes, so each has to be looked at.
@@ -251,6 +253,10 @@ class AuthDB:
         try:
             yield
             self._commit(note)
+        except BaseException:
+            if not self._closed:
+                self._pair.forget()
+            raise
         finally:
             self._changes = None
             if not self._closed:
@@ -261,7 +267,13 @@ class AuthDB:
         """The open transaction, or else one for this change alone."""
         self._writable()
         if self._changes is not None:
-            yield self._changes
+            try:
+                yield self._changes
+            except (PackageExists, PackageNotFound, InvalidValue):
+                raise  # nothing was touched yet
+            except BaseException:
+                self._changes.broken = True
+                raise
         else:
             with self.transaction(note):
                 assert self._changes is not None
@@ -273,7 +285,7 @@ class AuthDB:
         :returns: ``package``, stored
         :raises PackageExists: there is one of that name
         """
-        if not isinstance(package, Package):
+        if type(package) is not Package:  # a subclass's path would be pickled
             raise AuthDBError(f"a Package is added, not {type(package).__name__}")
         if package._p_jar is not None:
             raise AuthDBError(
@@ -481,6 +493,8 @@ class AuthDB:
 
     def _commit(self, note: str | None) -> None:
         assert self._changes is not None
+        if self._changes.broken:
+            raise AuthDBError("a change failed half-way: nothing of this transaction is written")
         self._index_edited()
         if not self._changes.docids and not self._changes.about:
             return

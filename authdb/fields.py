@@ -133,7 +133,7 @@ def _text(field: str, value: object, *, limit: int = 400, lines: bool = False) -
         raise InvalidValue(
             field, value, f"text belongs here, not {article} {type(value).__name__}{slip}"
         )
-    text = value.strip()
+    text = str.strip(value)  # plain text, also of a subclass, whose path would be pickled
     if lines:
         text = text.replace("\r\n", "\n")
     bad = _UNPRINTABLE.search(text.replace("\n", "").replace("\t", "") if lines else text)

@@ -299,7 +299,7 @@ class CategoryIndex(KeywordIndex):
         keyword = super().check(keyword)
         if keyword not in CATEGORIES:
             raise QueryError(f"unknown category {keyword!r}{nearest(keyword, CATEGORIES)}")
-        return str(keyword)
+        return str.__str__(keyword)  # an Enum's member says its name otherwise
 
 
 class PackageLexicon(Lexicon):

@@ -51,7 +51,7 @@ def _draft_of(target: Path) -> Iterator[TextIO]:
     import tempfile
 
     target = Path(os.path.realpath(target))  # a link stays one
-    if target.name in (OBJECTS_FILE, CATALOG_FILE):
+    if target.name.startswith((OBJECTS_FILE, CATALOG_FILE)):  # the lock, the index, what was packed
         raise AuthDBError(f"{target}: a file of a database is called so: choose another name")
     if not target.parent.is_dir():
         raise AuthDBError(f"{target}: there is no folder {target.parent}")

@@ -202,6 +202,17 @@ class Pair:
             if database is not None:
                 database.close()
 
+    def forget(self) -> None:
+        """Give up what is not committed, also what ZODB was kept from noticing.
+
+        A tree changes before it says so. Where an interrupt falls between the two, an abort
+        knows nothing of the change, and a later commit could write it.
+        """
+        self.manager.abort()
+        for database in (self.objects, self.catalogs):
+            if database is not None:
+                database.connection.cacheMinimize()
+
     @contextmanager
     def reread(self) -> Iterator[tuple[Any, Any]]:
         """The two roots as they are in the files, not as they are in memory."""
@@ -359,17 +370,26 @@ class Pair:
             self._commit("rebuilt the catalog")
         elif lag:
             assert isinstance(lag, set)
-            for docid in lag:
-                package = self.root["packages"].get(docid)
-                if package is None:
-                    self.catalog.unindex_doc(docid)
-                else:
-                    self._index(self.catalog, docid, package)
+            try:
+                self._replay(lag)
+            except DatabaseDamaged:
+                self.forget()
+                self.rebuild("it lagged behind, and is damaged")
+                self._commit("rebuilt the catalog")
+                return
             if not self.read_only:  # for a reader beside a writer that is quite ordinary
                 count = f"{len(lag)} package{'s' * (len(lag) != 1)}"
                 self.healed = f"the catalog lagged behind: {count} indexed again"
             self._mark_catalog()
             self._commit("indexed again what a crash had left out")
+
+    def _replay(self, docids: set[int]) -> None:
+        for docid in docids:
+            package = self.root["packages"].get(docid)
+            if package is None:
+                self.catalog.unindex_doc(docid)
+            else:
+                self._index(self.catalog, docid, package)
 
     def _docids_in_catalog(self) -> Iterable[int]:
         try:

@@ -162,6 +162,10 @@ class _Connection(Connection):
             raise DatabaseClosed(path, "it was closed, so nothing more can be read from it")
         try:
             super().setstate(obj)
+        except OSError as error:  # the disk's trouble of the moment, not the record's
+            raise explain(error, path) from error
+        except MemoryError:
+            raise
         except Exception as error:
             what = f"the {type(obj).__name__} 0x{int.from_bytes(obj._p_oid, 'big'):x}"
             raise DatabaseDamaged(

@@ -352,8 +352,10 @@ HOSTILE = (
     "---",
     "a    \n    b\t| c",
 )
-prose = st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp"]))
-markup = st.text(alphabet="|\\`*_[]<>&#!()~$:/. \n-aw", min_size=1)
+prose = st.text(
+    alphabet=st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp"]), max_size=200
+)
+markup = st.text(alphabet="|\\`*_[]<>&#!()~$:/. \n-aw", min_size=1, max_size=200)
 
 
 @given(title=prose | markup, description=prose | markup)
