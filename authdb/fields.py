@@ -260,9 +260,9 @@ def _numbers(field: str, value: object) -> tuple[str, ...]:
     for version in given:
         if not isinstance(version, str) or not _NUMBERS.fullmatch(version) or len(version) > 20:
             raise InvalidValue(field, version, "a version of Django is text such as '5.2'")
-    return tuple(
-        sorted({str.__str__(v) for v in given}, key=lambda v: [int(n) for n in v.split(".")])
-    )
+    versions = {str.__str__(version) for version in given}
+    # By the text too: 4.2 and 04.2 would else come in any order.
+    return tuple(sorted(versions, key=lambda text: ([int(n) for n in text.split(".")], text)))
 
 
 def _date(field: str, value: object) -> date | PartialDate | None:

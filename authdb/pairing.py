@@ -133,9 +133,22 @@ def pack_cut_short(folder: Path) -> bool:
 
 
 def mend_pack(folder: Path) -> None:
-    """Bring back the file as it was before the pack that was cut short."""
+    """Bring back the file as it was before the pack that was cut short.
+
+    :raises DatabaseLocked: the pack is not cut short, but going on
+    """
+    from zc.lockfile import LockError, LockFile
+
     target = folder / OBJECTS_FILE
-    Path(f"{target}.old").rename(target)
+    try:
+        lock = LockFile(f"{target}.lock")
+    except LockError as error:
+        raise explain(error, target) from error
+    try:
+        if pack_cut_short(folder):  # still, now that nobody else writes
+            Path(f"{target}.old").rename(target)
+    finally:
+        lock.close()
 
 
 class Pair:

@@ -695,3 +695,49 @@ def test_no_new_database_is_made_over_what_is_left_of_another(folder: Path, left
         AuthDB.create(folder)
     assert [file.name for file in folder.iterdir()] == [left]
     assert (folder / left).read_bytes() == b"precious"
+
+
+def test_a_subclass_of_package_is_refused(filled: AuthDB) -> None:
+    """Its path would be pickled, and no other program could read it."""
+
+    class Mine(Package):
+        pass
+
+    with pytest.raises(AuthDBError, match="a Package is added, not Mine"):
+        filled.add(Mine("mine", "Mine"))
+
+
+def test_a_change_that_fails_half_way_spoils_its_transaction(
+    filled: AuthDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise OSError("the disk is gone")
+
+    def half() -> None:
+        with filled.transaction():
+            filled.update("hawkrest", title="Changed")
+            with monkeypatch.context() as patch:
+                patch.setattr(type(filled.catalog), "index_doc", fails)
+                with pytest.raises(OSError, match="gone"):
+                    filled.add(Package("half", "Half"))
+
+    with pytest.raises(AuthDBError, match="failed half-way"):
+        half()
+    assert "half" not in filled and filled["hawkrest"].title == "Hawk"
+    assert filled.check() == []
+
+
+def test_a_change_that_zodb_was_kept_from_noticing_is_forgotten(
+    filled: AuthDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tree changes before it says so; Ctrl-C may fall in between."""
+
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filled._pair.objects.connection, "guard", interrupted)  # type: ignore[union-attr]
+        with pytest.raises(KeyboardInterrupt):
+            filled.remove("hawkrest")
+    filled.update("drf-httpsig", title="Later")
+    assert "hawkrest" in filled and filled.check() == []

@@ -477,3 +477,13 @@ def test_members_of_an_enum_are_stored_as_the_text_that_they_are() -> None:
     assert package.categories == ("jwt",)
     assert package.django_versions == ("5.2",)
     assert {type(text) for text in (*package.categories, *package.django_versions)} == {str}
+
+
+def test_text_of_a_subclass_is_stored_as_plain_text() -> None:
+    class Markup(str):
+        def strip(self, *_: object) -> Markup:
+            return self
+
+    package = Package("a", Markup("A"), version=Markup("1.0"))
+    assert type(package.title) is str
+    assert type(package.version) is str
