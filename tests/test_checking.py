@@ -210,7 +210,7 @@ def test_a_flipped_byte_of_a_package_is_found(folder: Path, flip: int) -> None:
         db.update(
             "hawkrest",
             releases=[("1.0", "2018-05-01"), ("1.1", "2019-03")],
-            sources={"version": {"source": "pypi.org", "seen": "2024-02-26"}},
+            sources={"version": {"source": "PyPI", "seen": "2024-02-26"}},
             django_versions=["3.2", "4.2"],
             replaced_by="mohawk",
         )

@@ -53,7 +53,7 @@ FULL = {
     "documentation": "http://example.org:8080/docs?x=1#top",
     "replaced_by": "something-else",
     "releases": [{"version": "4.1", "date": "2023"}, {"version": "4.2.0", "date": "2024-01-28"}],
-    "sources": {"version": {"source": "pypi.org", "seen": "2024-02-26"}},
+    "sources": {"version": {"source": "PyPI", "seen": "2024-02-26"}},
 }
 
 
@@ -242,9 +242,9 @@ def test_one_value_is_not_several(field: str, value: Any) -> None:
         ("releases", [(None, "2024")], "text belongs here"),
         ("releases", [("", "2024")], "each release has a version of its own"),
         ("releases", [("1", "2024"), ("1", "2023")], "each release has a version of its own"),
-        ("sources", [("version", "pypi.org")], "each fact has a 'source' and the day"),
-        ("sources", {"version": "pypi.org"}, "each fact has a 'source' and the day"),
-        ("sources", {"version": {"source": "pypi.org"}}, "a date is missing"),
+        ("sources", [("version", "PyPI")], "each fact has a 'source' and the day"),
+        ("sources", {"version": "PyPI"}, "each fact has a 'source' and the day"),
+        ("sources", {"version": {"source": "PyPI"}}, "a date is missing"),
         ("sources", {"version": {"seen": "2024"}}, "text belongs here"),
         ("sources", {5: {"source": "x", "seen": "2024"}}, "text belongs here"),
         ("sources", [("v", "a", "2024"), ("v", "b", "2024")], "each fact has one source"),
@@ -379,7 +379,7 @@ def test_values_are_immutable_all_the_way_down() -> None:
 
 def test_a_source_says_where_a_fact_comes_from() -> None:
     package = Package(**FULL)  # type: ignore[arg-type]
-    assert package.source("version") == Source("version", "pypi.org", date(2024, 2, 26))
+    assert package.source("version") == Source("version", "PyPI", date(2024, 2, 26))
     assert package.source("license") is None
 
 

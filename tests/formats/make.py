@@ -30,7 +30,7 @@ FULL = {
     "documentation": "https://example.org/docs",
     "replaced_by": "something-else",
     "releases": [{"version": "4.1", "date": "2023"}, {"version": "4.2.0", "date": "2024-01-28"}],
-    "sources": {"version": {"source": "pypi.org", "seen": "2024-02-26"}},
+    "sources": {"version": {"source": "PyPI", "seen": "2024-02-26"}},
 }
 
 
