@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from authdb.cli import build_parser
+from authdb.parser import build_parser
 
 HEAD = """\
 # Command reference

@@ -36,8 +36,8 @@ from commandline import (
 )
 
 from authdb import AuthDB
-from authdb.cli import build_parser
 from authdb.models import FIELDS
+from authdb.parser import build_parser
 
 ALPHA = {
     "name": "drf-alpha",
@@ -1053,7 +1053,7 @@ def test_a_short_command_imports_only_what_it_needs(template: Path) -> None:
 
 def test_a_mistake_of_ours_is_one_line_too(template: Path) -> None:
     code = (
-        "import authdb.commands as c, authdb.cli as cli\n"
+        "import authdb.commands.asking as c, authdb.cli as cli\n"
         "def broken(options): raise TypeError('two\\nlines')\n"
         "c.do_list = broken\n"
         "raise SystemExit(cli.main(['list']))"

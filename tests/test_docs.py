@@ -24,12 +24,12 @@ from markdown_it import MarkdownIt
 import authdb
 from authdb import AuthDB, MyZODB, editions, exceptions
 from authdb.catalog import INDEXES
-from authdb.cli import build_parser
-from authdb.commands import _question
+from authdb.commands.asking import _question
 from authdb.fields import kinds
 from authdb.importing import ON_CONFLICT, load
 from authdb.loaders import Loader
 from authdb.models import CATEGORIES, FIELDS
+from authdb.parser import build_parser
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

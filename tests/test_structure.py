@@ -44,6 +44,7 @@ LADDER = [
     "output",
     "shell",
     "commands",
+    "parser",
     "cli",
     "__main__",
     "__init__",

@@ -1,0 +1,200 @@
+"""The commands that ask: query, list, show, stats, shell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from authdb.commands.common import opened, plural
+from authdb.database import AuthDB
+from authdb.exceptions import AuthDBError, PackageNotFound
+from authdb.models import FIELDS, Package
+from authdb.output import text_out
+from authdb.progress import say
+from authdb.results import Result
+
+__all__ = ["called", "do_list", "do_query", "do_shell", "do_show", "do_stats", "known"]
+
+
+def do_query(options: argparse.Namespace) -> int:
+    """List the packages that match."""
+    question, names = _question(options)
+    if options.sort is None:
+        options.sort = options.date if options.search is None else "relevance"
+    with opened(options) as db:
+        result = _find(db, options, question, names)
+        _write(result, options)
+    return 1 if options.fail_empty and not result else 0
+
+
+def do_list(options: argparse.Namespace) -> int:
+    """List all packages."""
+    with opened(options) as db:
+        _write(_find(db, options), options)
+    return 0
+
+
+def _find(
+    db: AuthDB, options: argparse.Namespace, question: Any = None, names: Any = None
+) -> Result:
+    return db.find(
+        question,
+        names=names,
+        sort=options.sort,
+        reverse=options.reverse,
+        limit=options.limit,
+        offset=options.offset,
+    )
+
+
+def _question(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
+    """What the text and the options of ``query`` ask together."""
+    from authdb.dates import first_day
+    from authdb.query import All, And, Contains, Ge, Gt, InRange, Le, Lt, Or, parse_query
+    from authdb.query import Any as AnyOf
+
+    names = _names(options.name)
+    parts: Any = []
+    if options.text is not None:
+        parts.append(parse_query(options.text, names))
+    for compare, day in (
+        (Lt, options.before),
+        (Le, options.until),
+        (Ge, options.since),
+        (Gt, options.after),
+    ):
+        if day is not None:
+            parts.append(compare(options.date, day))
+    if options.between:
+        start, end = options.between
+        if first_day(start) > first_day(end):
+            raise AuthDBError(f"--between: {start} is later than {end}; the earlier comes first")
+        parts.append(InRange(options.date, start, end))
+    for combine, words in ((AnyOf, options.any), (All, options.all)):
+        categories = [word for text in words for word in text.replace(",", " ").split()]
+        if words and not categories:
+            raise AuthDBError("--any and --all take categories, such as oauth2,jwt")
+        if categories:
+            parts.append(combine("categories", categories))
+    if options.search is not None:
+        parts.append(Or(Contains("description", options.search), Contains("title", options.search)))
+    if not parts:
+        return None, names
+    return parts[0] if len(parts) == 1 else And(*parts), names
+
+
+def _names(pairs: Iterable[str]) -> dict[str, str]:
+    names = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise AuthDBError(f"--name is given as NAME=VALUE, not {pair[:60]!r}")
+        names[name] = value
+    return names
+
+
+def _write(result: Result, options: argparse.Namespace) -> None:
+    from authdb.tables import DEFAULT_COLUMNS, columns_of, packages_table
+
+    packages = result.all()
+    if options.format == "table":
+        columns = columns_of(options.columns, DEFAULT_COLUMNS)
+        if packages:
+            packages_table(packages, columns, sys.stdout)
+        print(_total(len(packages), len(result)))
+        return
+    from authdb.exporting import write
+
+    default: Sequence[str] = DEFAULT_COLUMNS if options.format == "markdown" else tuple(FIELDS)
+    write(packages, options.format, text_out(), columns_of(options.columns, default))
+    if len(packages) != len(result):
+        say(_total(len(packages), len(result)))
+
+
+def _total(shown: int, total: int) -> str:
+    return plural(total) if shown == total else f"{shown:,} of {plural(total)}"
+
+
+def do_show(options: argparse.Namespace) -> int:
+    """Show all that is known of packages."""
+    with opened(options) as db:
+        packages = called(db, options.names)
+        if options.format == "json":
+            from authdb.exporting import write
+
+            write(packages, "json", text_out())
+        else:
+            from authdb.tables import details
+
+            for position, package in enumerate(packages):
+                details(package, sys.stdout, position)
+    return 0
+
+
+def called(db: AuthDB, names: Sequence[str]) -> list[Package]:
+    """The packages of these names, each once."""
+    known(db, names)
+    return list(dict.fromkeys(db[name] for name in names))
+
+
+def known(db: AuthDB, names: Sequence[str]) -> None:
+    """See to it that there is a package of each name; every name that is none's is told."""
+    unknown = [name for name in names if name not in db]
+    for name in unknown:
+        try:
+            db[name]
+        except PackageNotFound as error:
+            if name is unknown[-1]:
+                raise
+            say(str(error))
+
+
+def do_stats(options: argparse.Namespace) -> int:
+    """Count packages by category, year and licence."""
+    with opened(options) as db:
+        counts = _counts(db)
+        if options.format == "json":
+            import json
+
+            print(json.dumps(counts, indent=2))
+            return 0
+        from authdb.tables import table
+
+        print(
+            f"{plural(counts['packages'])}, {plural(counts['generation'], 'change')}, in {db.path}"
+        )
+        for what in ("category", "year", "license"):
+            print()
+            rows = [(key, str(count)) for key, count in counts[what].items()]
+            table([{"year": "last_update in"}.get(what, what), "packages"], rows, sys.stdout, [1])
+    return 0
+
+
+def _counts(db: AuthDB) -> dict[str, Any]:
+    from collections import Counter
+
+    categories: Counter[str] = Counter()
+    years: Counter[str] = Counter()
+    licenses: Counter[str] = Counter()
+    for package in db:
+        categories.update(package.categories or ["(none)"])
+        day = package.last_update
+        years[f"{day.year:04}" if day else "(unknown)"] += 1
+        licenses[package.license or "(unknown)"] += 1
+    return {
+        "packages": len(db),
+        "generation": db.generation,
+        "category": dict(sorted(categories.items(), key=lambda item: (-item[1], item[0]))),
+        "year": dict(sorted(years.items(), reverse=True)),
+        "license": dict(sorted(licenses.items(), key=lambda item: (-item[1], item[0]))),
+    }
+
+
+def do_shell(options: argparse.Namespace) -> int:
+    """Open a Python shell with the database."""
+    from authdb.shell import run
+
+    with opened(options, read_only=not options.write) as db:
+        return run(db, options.code)

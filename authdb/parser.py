@@ -1,0 +1,273 @@
+"""The command line: what can be typed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any, NoReturn
+
+from authdb.progress import say
+
+__all__ = ["build_parser"]
+
+LOAD_FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "toml")
+SHOW_FORMATS = ("table", "json", "ndjson", "csv", "tsv", "markdown")
+DATES = ("last_update", "last_release", "last_commit")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that takes options by their whole names, and tells of a mistake in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        say(f"{' '.join(message.removeprefix('argument ').split())}; see: {self.prog} --help")
+        sys.exit(2)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole of the command line."""
+    parser = _Parser(
+        prog="authdb",
+        description="A catalogue of the authentication packages for Django REST Framework: "
+        "which one to use, and whether it is still alive.",
+        epilog="The database is the folder given with --db, else the one in AUTHDB_PATH, else "
+        "one in your own data folder.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--db", metavar="DIR", help="the folder of the database")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for add in (
+        _init, _load, _query, _list, _show, _remove, _check, _reindex, _pack, _export, _publish,
+        _stats, _shell,
+    ):  # fmt: skip
+        add(commands)
+    return parser
+
+
+def _version() -> str:
+    from authdb._version import VERSION
+
+    return f"authdb {VERSION}"
+
+
+def _command(commands: Any, name: str, about: str, more: str = "") -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=f"{about[0].upper()}{about[1:]}. {more}".strip()
+    )
+    # --db may stand before the command or after it; SUPPRESS keeps what stood before.
+    parser.add_argument(
+        "--db", metavar="DIR", default=argparse.SUPPRESS, help="the folder of the database"
+    )
+    return parser
+
+
+def _init(commands: Any) -> None:
+    parser = _command(commands, "init", "make a new database")
+    parser.add_argument(
+        "--with-list",
+        metavar="EDITION",
+        nargs="?",
+        const="today",
+        help="load the curated list that comes with authdb: the edition 'today' (the default) "
+        "or '2024-02-26'",
+    )
+
+
+def _load(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "load",
+        "load packages from files, all or nothing",
+        "The files hold one record a package, with the names of the fields; CSV and TSV begin "
+        "with a line of them. A file of an edition of the curated list can be loaded too. Where "
+        "there is no database, one is made.",
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a file, or - for standard input")
+    parser.add_argument(
+        "--format", choices=LOAD_FORMATS, help="of all the files; else each one's ending tells"
+    )
+    parser.add_argument(
+        "--on-conflict",
+        choices=("update", "replace", "ignore", "error"),
+        default="update",
+        metavar="HOW",
+        help="for packages that are there already: 'update' the fields that the record names "
+        "(the default), 'replace' them whole, 'ignore' the record, or refuse with an 'error'",
+    )
+    parser.add_argument("--note", metavar="TEXT", help="what is done, for the history")
+    _flag(parser, "dry-run", "check and count, and change nothing")
+    _flag(parser, "progress", "show a progress bar; else there is one on a terminal", None)
+
+
+def _query(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "query",
+        "list the packages that match",
+        "A query is written as in last_update < '2020' and 'oauth2' in categories. Options and "
+        "text may be combined: a package has to match all of them. A year or a month alone is "
+        "the whole of it.",
+    )
+    parser.add_argument("text", metavar="QUERY", nargs="?", help="the query as text")
+    date: Any = {"metavar": "DATE", "type": _date}
+    parser.add_argument("--before", help="updated before DATE", **date)
+    parser.add_argument("--until", help="updated on DATE or before", **date)
+    parser.add_argument("--since", help="updated on DATE or later", **date)
+    parser.add_argument("--after", help="updated after DATE", **date)
+    parser.add_argument(
+        "--between",
+        nargs=2,
+        metavar=("FROM", "TO"),
+        type=_date,
+        help="updated from FROM to TO, both included",
+    )
+    parser.add_argument(
+        "--date",
+        choices=DATES,
+        default=DATES[0],
+        metavar="FIELD",
+        help="which date these options mean: last_update, last_release or last_commit",
+    )
+    words: Any = {"metavar": "CATEGORY", "action": "append", "default": []}
+    parser.add_argument("--any", help="in at least one of these categories (a,b,...)", **words)
+    parser.add_argument("--all", help="in each of these categories (a,b,...)", **words)
+    parser.add_argument(
+        "--search", metavar="WORDS", help="with these words in the description or title"
+    )
+    parser.add_argument(
+        "--name",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a value for a bare name in QUERY; the safe way to pass what comes from outside",
+    )
+    _output(parser, None, "the date that is asked for if not given, or with --search relevance")
+    parser.add_argument(
+        "--fail-empty", action="store_true", help="end with status 1 if nothing matches"
+    )
+
+
+def _list(commands: Any) -> None:
+    _output(_command(commands, "list", "list all packages"), "name", "name if not given")
+
+
+def _show(commands: Any) -> None:
+    parser = _command(commands, "show", "show all that is known of a package")
+    parser.add_argument("names", metavar="NAME", nargs="+", help="the name of a package")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for a person or a program"
+    )
+
+
+def _remove(commands: Any) -> None:
+    parser = _command(commands, "remove", "remove packages, all or none")
+    parser.add_argument("names", metavar="NAME", nargs="+", help="the name of a package")
+    parser.add_argument("--note", metavar="TEXT", help="what is done, for the history")
+
+
+def _check(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "check",
+        "hold packages and catalog against each other",
+        "Every package is read and held against its digest, every index against the packages. "
+        "The status is 1 if anything is wrong.",
+    )
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="build the catalog anew if it is wrong; accept that the objects have lost their "
+        "last changes, if they have",
+    )
+
+
+def _reindex(commands: Any) -> None:
+    _command(commands, "reindex", "build the catalog anew from the packages")
+
+
+def _pack(commands: Any) -> None:
+    _command(
+        commands,
+        "pack",
+        "give back the room that earlier states take",
+        "What the files were before is kept beside them, with the ending .old.",
+    )
+
+
+def _export(commands: Any) -> None:
+    parser = _command(
+        commands, "export", "write all packages to a file", "What it writes, load reads back."
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="else standard output")
+    parser.add_argument(
+        "--format", choices=LOAD_FORMATS, help="else the file's ending tells; json otherwise"
+    )
+
+
+def _publish(commands: Any) -> None:
+    parser = _command(commands, "publish", "write the page that shows the catalogue")
+    parser.add_argument("kind", choices=("markdown",), help="what to write")
+    parser.add_argument("-o", "--output", metavar="FILE", help="else standard output")
+
+
+def _stats(commands: Any) -> None:
+    parser = _command(commands, "stats", "count packages by category, year and licence")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for a person or a program"
+    )
+
+
+def _shell(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "shell",
+        "open a Python shell with the database",
+        "It is read-only unless --write is given.",
+    )
+    _flag(parser, "write", "open the database for writing")
+    parser.add_argument("-c", dest="code", metavar="CODE", help="run this code and end")
+
+
+def _flag(
+    parser: argparse.ArgumentParser, name: str, about: str, default: bool | None = False
+) -> None:
+    """A flag that turns on and off; what stands last counts."""
+    parser.add_argument(
+        f"--{name}", action=argparse.BooleanOptionalAction, default=default, help=about
+    )
+
+
+def _output(parser: argparse.ArgumentParser, sort: str | None, default: str) -> None:
+    parser.add_argument(
+        "--sort",
+        metavar="FIELD",
+        default=sort,
+        help="last_update, last_release, last_commit, name, license or, with a search, "
+        f"relevance; {default}. Packages without a value come last",
+    )
+    _flag(parser, "reverse", "the other way round")
+    number: Any = {"metavar": "N", "type": _number}
+    parser.add_argument("--limit", help="show N at most", **number)
+    parser.add_argument("--offset", default=0, help="leave out the first N", **number)
+    parser.add_argument("--columns", metavar="FIELDS", help="which fields to show (a,b,...)")
+    parser.add_argument(
+        "--format", choices=SHOW_FORMATS, default="table", help="how to write the packages"
+    )
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"a number from 0 on belongs here, not {text[:40]!r}")
+    return int(text) if len(text) < 19 else sys.maxsize
+
+
+def _date(text: str) -> Any:
+    from authdb.dates import parse_date
+
+    try:
+        return parse_date(text)
+    except ValueError as error:
+        given = "" if "calendar" in str(error) else f", not {text[:40]!r}"
+        raise argparse.ArgumentTypeError(f"{error}{given}") from None
