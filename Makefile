@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench soak docs nox clean
+.PHONY: demo test lint bench soak readers damage synced undo docs nox clean
 
 demo: $(STAMP)  ## load the curated list and ask it three questions
 	@rm -rf demo.db
@@ -31,6 +31,18 @@ bench: $(STAMP)  ## time a question against sqlite-utils
 
 soak: $(STAMP)  ## kill a writer a thousand times
 	$(BIN)/python tests/soak.py --kills 1000
+
+readers: $(STAMP)  ## eight readers beside a writer for a minute
+	$(BIN)/python tests/readers.py --seconds 60 --readers 8
+
+damage: $(STAMP)  ## truncate, flip, fill and forbid, and see that it is found
+	$(BIN)/python tests/damage.py
+
+synced: $(STAMP)  ## watch the calls: a change is on disk before it is acknowledged
+	$(BIN)/python tests/synced.py
+
+undo: $(STAMP)  ## any sequence of changes and undos, against a model
+	$(BIN)/python tests/test_history_stateful.py --runs 300
 
 docs: $(STAMP)  ## write docs/commands.md from the parser
 	$(BIN)/python docs/make_commands.py > docs/commands.md

@@ -2,6 +2,8 @@
 
 The catalog is compared with a new one that is made of the objects, index by index, in both
 directions: what a rebuilt catalog would have and this one lacks, and what this one has beyond it.
+Both files are read from end to end besides, each record of them: what past states say is held
+against its digest, too.
 """
 
 from __future__ import annotations
@@ -9,15 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import BTrees.check
+from persistent.TimeStamp import TimeStamp
+from ZODB._compat import Unpickler
 
 from authdb.catalog import new_catalog
+from authdb.exceptions import BrokenFile
 from authdb.indexes import DateIndex, TextIndex
 from authdb.models import Package
+from authdb.records import Record, transactions
+from authdb.scanning import allow_list
 
-__all__ = ["Finding", "dump", "examine"]
+__all__ = ["Finding", "dump", "examine", "examine_file"]
 
 
 class Finding(NamedTuple):
@@ -66,10 +76,13 @@ def _objects(root: Any, reference: Any) -> Iterator[Finding]:
     packages, docids = root["packages"], root["docids"]
     for what, tree in (("the packages", packages), ("the names", docids)):
         yield from _tree(what, tree, False)
-    for docid in _attempt(lambda: list(packages)) or ():
-        yield from _package(docid, packages, docids, reference)
-    for name, docid in _attempt(lambda: list(docids.items())) or ():
-        if _attempt(partial(_name_of, packages, docid)) != name:
+    names = {docid: name for name, docid in _attempt(lambda: list(docids.items())) or ()}
+    # Each tree may have lost a part that the other one still knows.
+    known = set(chain(_attempt(lambda: list(packages)) or (), names))
+    for docid in sorted(known):
+        yield from _package(docid, packages, docids, names.get(docid), reference)
+    for docid, name in names.items():
+        if _attempt(partial(_name_of, packages, docid)) not in (name, None):
             yield Finding(
                 name, f"the name leads to docid {docid}, which is not that package", False
             )
@@ -82,8 +95,10 @@ def _name_of(packages: Any, docid: int) -> Any:
     return packages[docid].name
 
 
-def _package(docid: int, packages: Any, docids: Any, reference: Any) -> Iterator[Finding]:
-    where = f"docid {docid}"
+def _package(
+    docid: int, packages: Any, docids: Any, called: str | None, reference: Any
+) -> Iterator[Finding]:
+    where = f"docid {docid}" if called is None else f"{called} (docid {docid})"
     package = _attempt(lambda: packages[docid])
     if not isinstance(package, Package):
         yield Finding(where, "the package is lost", False)
@@ -92,15 +107,82 @@ def _package(docid: int, packages: Any, docids: Any, reference: Any) -> Iterator
     if name is None:
         yield Finding(where, "the package's record cannot be read", False)
         return
+    where = f"docid {docid}"
     where = f"{name} ({where})" if isinstance(name, str) else where
     if not _attempt(package.is_intact):
         yield Finding(where, "its values are not those that were stored (digest differs)", False)
+    if not _is_newest(package):
+        yield Finding(where, "it shows an earlier state than the newest, which is damaged", False)
     if _attempt(lambda: docids.get(name)) != docid:
         yield Finding(where, "its name does not lead to it", False)
     try:
         reference.index_doc(docid, package)
     except Exception as error:
         yield Finding(where, f"it cannot be indexed: {error}", False)
+
+
+def _is_newest(package: Any) -> bool:
+    """Whether a package's state is the last one in the file: after one that is dated in the future
+    by a flipped byte, ZODB shows the one before."""
+    connection = package._p_jar
+    if connection is None or connection.before is not None:
+        return True
+    newest = _attempt(lambda: connection.db().storage.history(package._p_oid)[0]["tid"])
+    return bool(newest == package._p_serial)
+
+
+# -- files -----------------------------------------------------------------------------------
+
+
+def examine_file(storage: Any, of_objects: bool) -> Iterator[Finding]:
+    """Everything that is wrong in the file of a FileStorage, up to where it was whole when it was
+    opened.
+
+    :param of_objects: whether it holds the objects, or else the catalog, which can be mended
+    """
+    path, end = Path(storage.getName()), storage.getSize()
+    newest: dict[bytes, int] = {}
+    with storage._files.get() as file:  # the file that was opened, also if a pack replaced it
+        try:
+            for transaction in transactions(file, path=path.name):
+                for record in transaction.records:
+                    newest[record.oid] = record.position
+                    # What is true now is looked at, with its name, where the packages are.
+                    if of_objects and storage._index.get(record.oid) != record.position:
+                        yield from _past_state(record, path)
+                if transaction.end >= end:
+                    break
+        except BrokenFile as broken:
+            if broken.position < end:  # beyond, a writer may be at work
+                yield Finding(path.name, broken.reason, not of_objects)
+            return
+    if newest != dict(storage._index.items()):
+        where = f"{path.name}.index"
+        yield Finding(where, "it leads to other places than the file itself", True)
+
+
+_PACKAGE = f"{Package.__module__}\n{Package.__name__}\n".encode()
+
+
+def _past_state(record: Record, path: Path) -> Iterator[Finding]:
+    """A past state of a package, held against its digest."""
+    if _PACKAGE not in record.data[:64]:
+        return
+    package = Package.__new__(Package)
+    try:
+        unpickler = Unpickler(BytesIO(record.data))
+        unpickler.find_class = partial(allow_list(path), None)
+        unpickler.persistent_load = lambda reference: None
+        unpickler.load()  # the class
+        package.__setstate__(unpickler.load())
+        if package.is_intact():
+            return
+        name = package.name
+    except Exception:  # what is damaged may raise anything
+        name = "a package"
+    when = str(TimeStamp(record.tid))[:19]
+    what = f"its past state of {when} UTC is not what was stored; what it says now is not touched"
+    yield Finding(f"{name}", what, False)
 
 
 # -- catalog ---------------------------------------------------------------------------------

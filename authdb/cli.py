@@ -79,6 +79,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         AuthDBWarning,
         DatabaseError,
         DatabaseExists,
+        NoSuchMoment,
         PackageNotFound,
     )
 
@@ -89,7 +90,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     do = command(options.command)
     try:
         return do(options)
-    except PackageNotFound as error:
+    except (PackageNotFound, NoSuchMoment) as error:
         say(str(error))
         return 1
     except AuthDBError as error:

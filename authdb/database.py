@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ZODB.FileStorage import FileStorage
+
 from authdb.exceptions import (
     AuthDBError,
-    DatabaseClosed,
+    CatalogAhead,
     DatabaseError,
     DatabaseMissing,
-    DatabaseReadOnly,
-    InvalidValue,
     PackageExists,
     PackageNotFound,
     QueryError,
+    shown,
 )
+from authdb.files import OBJECTS_FILE, create_objects, mend_pack, pack_cut_short
+from authdb.generations import give_up
 from authdb.models import Package, normalize_name
-from authdb.pairing import OBJECTS_FILE, Pair, create_objects, mend_pack, pack_cut_short
+from authdb.moments import Moment, parse_change, parse_moment, parse_span
+from authdb.pairing import Pair
 from authdb.results import Result
-from authdb.storage import explain
+from authdb.storage import explain, is_there
+from authdb.transactions import Session, Transaction
 
 if TYPE_CHECKING:
     from authdb.checking import Finding
+    from authdb.history import Change, Difference, Edit
+    from authdb.packing import Packed
+    from authdb.storage import MyZODB
+    from authdb.undoing import Undone
 
 __all__ = ["AuthDB"]
-
-
-class _Changes:
-    """What the open transaction has done so far."""
-
-    def __init__(self) -> None:
-        self.docids: set[int] = set()
-        self.broken = False  # whether a change failed half-way
-        self.about = False  # whether what is said of the whole was changed
-        #: Packages whose fields were set, by their id(), with the values that are indexed. ZODB
-        #: says only once in a transaction that an object changes, so each has to be looked at.
-        self.edited: dict[int, tuple[Package, dict[str, Any] | None]] = {}
 
 
 class AuthDB:
@@ -61,36 +58,50 @@ class AuthDB:
     def __init__(self, pair: Pair) -> None:
         if not isinstance(pair, Pair):
             raise AuthDBError("use AuthDB.open(path), or AuthDB.create(path) for a new database")
-        self._pair = pair
-        self._changes: _Changes | None = None
-        self._refused: list[Any] = []
-        self._closed = False
-        self._attach()
+        self._session = Session(pair)
+        #: Called after a `refresh` that showed anything new.
+        self.refreshed: Callable[[], object] | None = None
 
     @classmethod
-    def open(cls, path: str | Path, read_only: bool = False, *, repair: bool = False) -> AuthDB:
+    def open(
+        cls,
+        path: str | Path,
+        read_only: bool = False,
+        *,
+        repair: bool = False,
+        as_of: object = None,
+        trust: bool = True,
+    ) -> AuthDB:
         """Open the database in the folder ``path``.
 
         :param read_only: open a frozen snapshot, beside a writer if need be; touches no file
         :param repair: accept that the objects file has lost its last changes
+        :param as_of: show, read-only, what was there at that moment of the past: whatever
+            `authdb.moments.parse_moment` reads, such as ``"2024-02-26"`` (the end of that day,
+            UTC), ``"2 weeks ago"`` or ``"c12"`` (right after that change). A moment later than
+            the last change is now
+        :param trust: whether the files were made by someone who may run code here. Else the
+            objects are scanned before anything is read of them, and opened read-only, and no
+            other file beside them is looked at. ``path`` may then be the objects file itself
         :raises DatabaseMissing: there is none; see `create`
         :raises DatabaseLocked: another process is writing to it
         :raises CatalogAhead: the objects file has lost its last changes
+        :raises NoSuchMoment: the history that is kept does not reach back to ``as_of``
+        :raises UnsafeFile: the objects file would run code, and ``trust`` is false
         :raises DatabaseError: its other kinds, see `authdb.exceptions`
         """
         folder = _folder(path)
+        moment = _moment(as_of)
+        if not trust or moment is not None:
+            read_only = True
         try:
-            if pack_cut_short(folder):
-                if read_only:
-                    raise DatabaseMissing(
-                        folder, "a crash cut a pack short; to mend that, open it for writing once"
-                    )
+            if not (trust or folder.is_dir()):
+                return cls(Pair(folder, trust=False, as_of=moment))
+            if not read_only and pack_cut_short(folder):
                 mend_pack(folder)
-            if not (folder / OBJECTS_FILE).exists():
-                raise DatabaseMissing(
-                    folder, "there is no database here; make one with: authdb init"
-                )
-            return cls(Pair(folder, read_only=read_only, repair=repair))
+            if not is_there(folder / OBJECTS_FILE):
+                raise DatabaseMissing(folder, _missing(folder))
+            return cls(Pair(folder, read_only=read_only, repair=repair, as_of=moment, trust=trust))
         except Exception as error:  # what is damaged may raise anything
             raise explain(error, folder) from error
 
@@ -124,9 +135,42 @@ class AuthDB:
         return self._pair.read_only
 
     @property
+    def moment(self) -> Moment | None:
+        """The moment of the past that is shown; None where it is the present. See `open`."""
+        return self._pair.as_of
+
+    def refresh(self) -> bool:
+        """Show what others have changed since this reader was opened or refreshed.
+
+        What is open for writing, or as of a moment of the past, has nothing to catch up on.
+
+        :returns: whether there was anything new. If so, packages read before stay as they were,
+            and what of them was not read yet can't be read any more: ask for them again
+        :raises DatabaseError: what is there now cannot be opened; the old state is still shown
+        """
+        self._root  # noqa: B018 - raises where the database is closed
+        old = self._pair
+        if not self.read_only or self.moment is not None or self.path is None:
+            return False
+        with AuthDB.open(self.path, read_only=True, trust=old.trust) as fresh:
+            new = fresh._pair
+            if all(new.root[key] == old.root[key] for key in ("uuid", "generation", "token")):
+                return False
+            fresh._session = Session(old)  # which is closed in its stead
+            self._session.take(new)
+        if self.refreshed is not None:
+            self.refreshed()
+        return True
+
+    @property
     def healed(self) -> str | None:
         """What had to be done to the catalog on opening, in words; None as a rule."""
         return self._pair.healed
+
+    @property
+    def ahead(self) -> CatalogAhead | None:
+        """That the objects had lost their last changes when it was opened, if they had."""
+        return self._pair.ahead
 
     @property
     def generation(self) -> int:
@@ -147,7 +191,7 @@ class AuthDB:
         if day is not None and type(day) is not date:
             raise AuthDBError(f"as_of is a date, not {type(day).__name__}")
         if day != self.as_of:
-            with self._change(f"the facts hold as of {day}") as changes:
+            with self._session.change(f"the facts hold as of {day}") as changes:
                 self._root["as_of"] = day
                 changes.about = True
 
@@ -221,7 +265,7 @@ class AuthDB:
             if value is not None and (not isinstance(value, int) or value < 0):
                 raise QueryError(f"{option} is a number from 0 on, not {value!r}")
         catalog = self.catalog
-        self._index_edited()
+        self._session.index_edited()
         docids = catalog.find(query, names, sort, reverse)
         return Result(docids, self._load, limit, offset)
 
@@ -235,8 +279,7 @@ class AuthDB:
 
     # -- changing ----------------------------------------------------------------------------
 
-    @contextmanager
-    def transaction(self, note: str | None = None) -> Iterator[None]:
+    def transaction(self, note: str | None = None) -> AbstractContextManager[object]:
         """Make the changes inside the ``with`` block one: all of them last, or none.
 
         They are on disk when the block is left; an exception undoes them. Inside, fields of
@@ -246,38 +289,7 @@ class AuthDB:
         :raises DatabaseReadOnly: the database was opened for reading
         :raises DatabaseError: what was changed could not be written; nothing of it was
         """
-        self._writable()
-        if self._changes is not None:
-            raise AuthDBError("a transaction is open already; changes go into that one")
-        self._changes = _Changes()
-        try:
-            yield
-            self._commit(note)
-        except BaseException:
-            if not self._closed:
-                self._pair.forget()
-            raise
-        finally:
-            self._changes = None
-            if not self._closed:
-                self._pair.manager.abort()
-
-    @contextmanager
-    def _change(self, note: str) -> Iterator[_Changes]:
-        """The open transaction, or else one for this change alone."""
-        self._writable()
-        if self._changes is not None:
-            try:
-                yield self._changes
-            except (PackageExists, PackageNotFound, InvalidValue):
-                raise  # nothing was touched yet
-            except BaseException:
-                self._changes.broken = True
-                raise
-        else:
-            with self.transaction(note):
-                assert self._changes is not None
-                yield self._changes
+        return Transaction(self._session, note)
 
     def add(self, package: Package) -> Package:
         """Add a package.
@@ -291,7 +303,7 @@ class AuthDB:
             raise AuthDBError(
                 f"{package.name} is stored already; add a package made of its record()"
             )
-        with self._change(f"add {package.name}") as changes:
+        with self._session.change(f"add {package.name}") as changes:
             root = self._root
             if package.name in root["docids"]:
                 raise PackageExists(package.name)
@@ -303,6 +315,7 @@ class AuthDB:
             root._p_jar.add(package)
             self._pair.catalog.index_doc(docid, package)
             changes.docids.add(docid)
+            changes.added.add(docid)
         return package
 
     def update(self, name: str, /, **fields: Any) -> Package:
@@ -331,15 +344,16 @@ class AuthDB:
         package: Package = self.objects[docid]
         changed = package.differs_from(draft)
         if not changed:
-            self._writable()
+            self._session.writable()
             return package
-        with self._change(f"{verb} {package.name}") as changes:
+        with self._session.change(f"{verb} {package.name}") as changes:
             docids = self._root["docids"]
             if "name" in changed:
                 if draft.name in docids:
                     raise PackageExists(draft.name)
                 del docids[package.name]
                 docids[draft.name] = docid
+                give_up(self._root, package.name)
             was_edited = changes.edited.get(id(package), (package, vars(package)))[1] != vars(
                 package
             )
@@ -355,7 +369,7 @@ class AuthDB:
 
         :raises PackageNotFound: there is none
         """
-        with self._change(f"remove {name}") as changes:
+        with self._session.change(f"remove {name}") as changes:
             root = self._root
             docid = self._docid(name)
             # It is not read, so that one that cannot be read can be removed too.
@@ -363,61 +377,137 @@ class AuthDB:
             self._pair.catalog.unindex_doc(docid)
             del root["packages"][docid]
             del root["docids"][_normal(name)]
+            give_up(root, _normal(name))
             changes.docids.add(docid)
+
+    # -- the past ----------------------------------------------------------------------------
+
+    def log(self, limit: int | None = None, offset: int = 0) -> list[Change]:
+        """What was changed, the newest change first.
+
+        :param limit: how many changes at most
+        :param offset: how many are left out first
+        """
+        from authdb.history import log
+
+        return list(log(self._objects_file, limit, offset))
+
+    def log_of(self, name: str) -> list[Edit]:
+        """What was done to the package of that name, and to those called so before; the newest
+        first.
+
+        :raises PackageNotFound: none is called so, and none was
+        """
+        from authdb.history import log_of
+
+        return log_of(self._objects_file, _normal(name))
+
+    def diff(self, start: object, end: object = None) -> list[Difference]:
+        """The packages that differ between two moments (see `open`).
+
+        :param end: None for what is shown now
+        :raises NoSuchMoment: the history that is kept does not reach back so far
+        """
+        from authdb.history import diff
+
+        first, last = _moment(start, "start"), _moment(end, "end")
+        if first is None:
+            raise AuthDBError("start: a moment belongs here, such as '2 weeks ago'")
+        return list(diff(self._objects_file, first, last))
+
+    def undo(
+        self,
+        change: str | int | None = None,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        note: str | None = None,
+    ) -> Undone:
+        """Put the packages that one change touched back as they were before it, as a new change.
+
+        :param change: its number, or text such as ``"c12"``; None for the newest, so that
+            undoing twice restores
+        :param force: also put back packages that were changed since; else they are left alone
+        :param dry_run: only say what would be done
+        :param note: for the history
+        :raises NoSuchMoment: there is no such change, or what was there before it is not kept
+        """
+        from authdb.undoing import undo
+
+        try:
+            which = parse_change(change) if isinstance(change, str) else change
+        except ValueError as error:
+            raise AuthDBError(f"{error}, not {shown(change)}") from None
+        return undo(self._session, which, force=force, dry_run=dry_run, note=note)
+
+    @property
+    def _objects_file(self) -> MyZODB:
+        self._root  # noqa: B018 - raises where the database is closed
+        assert self._pair.objects is not None
+        return self._pair.objects
 
     # -- keeping well ------------------------------------------------------------------------
 
     def check(self, *, repair: bool = False) -> list[Finding]:
         """Hold everything against everything.
 
-        Each package against its digest, names against packages, every index against the
-        packages in both directions, the trees in themselves.
+        Each package against its digest, its past states too; names against packages, every
+        index against the packages in both directions, the trees in themselves; and each record
+        of both files against all that the rest of the file says of it.
 
-        :param repair: build the catalog anew where it is not as it should be. What is wrong with
+        :param repair: make the catalog anew where it is not as it should be. What is wrong with
             the objects cannot be mended here
         :returns: what was found; empty when all is well
         """
-        from authdb.checking import Finding, examine  # only this method needs it
+        from authdb.checking import Finding, examine, examine_file  # only this method needs it
 
-        if self._changes is not None:
+        if self._session.changes is not None:
             raise AuthDBError("check looks at what is stored: end the transaction first")
         self._root  # noqa: B018 - raises where the database is closed
-        with self._pair.reread() as (root, catalog_root):
+        pair = self._pair
+        with pair.reread() as (root, catalog_root):
             findings = examine(root, catalog_root)
-        if self._pair.loss:
-            findings.insert(0, Finding(OBJECTS_FILE, self._pair.loss, True))
-        if repair and any(finding.repairable for finding in findings):
+        of_files: list[Finding] = []
+        for database, of_objects in ((pair.objects, True), (pair.catalogs, False)):
+            if isinstance(database.storage, FileStorage):  # type: ignore[union-attr]
+                of_files += examine_file(database.storage, of_objects)  # type: ignore[union-attr]
+        if self.read_only and self.ahead:
+            findings.insert(0, Finding(OBJECTS_FILE, str(self.ahead), True))
+        if repair and any(finding.repairable for finding in of_files):
+            self._session.renew()
+        elif repair and any(finding.repairable for finding in findings):
             self.reindex()
-        return findings
+        return [*findings, *of_files]
 
     def reindex(self) -> None:
         """Build the catalog anew from the objects."""
-        self._writable()
-        with self.transaction():
-            self._pair.rebuild()
-            self._pair.manager.get().note("rebuilt the catalog")
-            self._finish(None)
+        self._session.rebuild()
 
-    def pack(self) -> None:
+    def pack(self, keep: str | None = None, *, dry_run: bool = False) -> Packed:
         """Give back the room that earlier states take, in both files.
 
-        The states up to now are gone afterwards, except from ``data.fs.old`` and
+        The states before are gone afterwards, except from ``data.fs.old`` and
         ``catalog.fs.old``, which are what the files were before.
+
+        :param keep: the history of how long back is kept, such as ``"90d"``; None for none
+        :param dry_run: only say which changes can be looked at and undone no longer
+        :raises DatabaseError: the disk is too full for the new files; the old ones are as before
         """
-        self._writable()
-        for database in (self._pair.objects, self._pair.catalogs):
-            assert database is not None
-            try:
-                with _old_kept(database.path):
-                    database.db.pack()
-            except OSError as error:
-                raise explain(error, database.path) from error
+        from authdb.packing import pack
+
+        if dry_run:
+            self._root  # noqa: B018 - raises where the database is closed
+        else:
+            self._session.writable()
+        try:
+            span = None if keep is None else parse_span(keep)
+        except ValueError as error:
+            raise AuthDBError(f"keep: {error}, not {shown(keep)}") from None
+        return pack(self._pair, span, dry_run)
 
     def close(self) -> None:
         """Close it, giving up an open transaction. Closing again does nothing."""
-        if not self._closed:
-            self._closed = True
-            self._pair.close()
+        self._session.close()
 
     def __enter__(self) -> AuthDB:
         return self
@@ -432,19 +522,20 @@ class AuthDB:
 
     def __repr__(self) -> str:
         where = self.path or "in memory"
-        if self._closed:
+        if self._session.closed:
             return f"<closed AuthDB {where}>"
-        return f"<AuthDB {where}: {len(self)} packages{', read-only' * self.read_only}>"
+        state = ", of the past" if self.moment is not None else ", read-only" * self.read_only
+        return f"<AuthDB {where}: {len(self)} packages{state}>"
 
     # -- within ------------------------------------------------------------------------------
 
     @property
+    def _pair(self) -> Pair:
+        return self._session.pair
+
+    @property
     def _root(self) -> Any:
-        if self._closed:
-            raise DatabaseClosed(self.path or "the database", "it was closed; open it again")
-        while self._refused:
-            self._refused.pop()._p_invalidate()
-        return self._pair.root
+        return self._session.root
 
     def _docid(self, name: str) -> int:
         docids = self._root["docids"]
@@ -452,123 +543,6 @@ class AuthDB:
         if docid is None:
             raise PackageNotFound(name, docids)
         return int(docid)
-
-    def _writable(self) -> None:
-        self._root  # noqa: B018 - raises where the database is closed
-        if self.read_only:
-            raise DatabaseReadOnly(self.path, "it was opened for reading only")
-
-    def _attach(self) -> None:
-        for database in (self._pair.objects, self._pair.catalogs):
-            assert database is not None
-            database.connection.guard = self._guard
-
-    def _guard(self, obj: Any) -> None:
-        """Called by ZODB when a stored object changes."""
-        if self._changes is None:
-            # BTrees say so when they have changed in memory: that is undone before the next use.
-            self._refused.append(obj)
-            raise DatabaseReadOnly(
-                self.path or "the database",
-                "changes are made with add, update, remove, or inside `with db.transaction():`"
-                if not self.read_only
-                else "it was opened for reading only",
-            )
-        if isinstance(obj, Package):
-            self._changes.edited.setdefault(id(obj), (obj, None))
-
-    def _index_edited(self) -> None:
-        """Index the packages whose fields were set directly."""
-        if self._changes is None:
-            return
-        docids = self._root["docids"]
-        for key, (package, indexed) in list(self._changes.edited.items()):
-            if vars(package) == indexed:
-                continue
-            docid = docids.get(package.name)
-            if docid is not None and self.objects[docid] is package:
-                self._pair.catalog.reindex_doc(docid, package)
-                self._changes.docids.add(docid)
-            self._changes.edited[key] = package, dict(vars(package))
-
-    def _commit(self, note: str | None) -> None:
-        assert self._changes is not None
-        if self._changes.broken:
-            raise AuthDBError("a change failed half-way: nothing of this transaction is written")
-        self._index_edited()
-        if not self._changes.docids and not self._changes.about:
-            return
-        pair = self._pair
-        pair.advance(self._changes.docids)
-        transaction = pair.manager.get()
-        transaction.note(_storable(note or "changed by a program"))
-        transaction.user = _storable(_user())
-        self._finish((pair.root["generation"], pair.root["token"]))
-
-    def _finish(self, mark: tuple[int, str] | None) -> None:
-        """Commit the state ``mark``, or a new catalog of the same one; if that fails half-way,
-        find out how far it got."""
-        pair = self._pair
-        before = pair.objects.storage.lastTransaction()  # type: ignore[union-attr]
-        try:
-            pair.manager.commit()
-        except BaseException as error:
-            pair.manager.abort()
-            kept = self._was_kept(mark, before)
-            if not isinstance(error, Exception):
-                raise  # Ctrl-C, whether the change was kept or not
-            if not kept:
-                raise explain(error, self.path or "the database") from error
-
-    def _was_kept(self, mark: tuple[int, str] | None, before: bytes) -> bool:
-        """Whether the change that failed to commit is on disk all the same."""
-        objects, catalogs = self._pair.objects, self._pair.catalogs
-        assert objects is not None and catalogs is not None
-        if self.path is None:
-            return False
-        finished: bool = objects.storage.lastTransaction() != before
-        # A FileStorage closes itself when its finish fails; then it cannot tell.
-        if not (finished or objects.storage._file.closed or catalogs.storage._file.closed):
-            return False
-        # The second phase failed: the files may be apart, as after a crash. Do as then.
-        self._reopen()
-        # If not finished, they may show the change, but the disk has not promised to keep it.
-        return finished and (self._root["generation"], self._root["token"]) == mark
-
-    def _reopen(self) -> None:
-        self._pair.close()
-        try:
-            self._pair = Pair(self.path)
-        except BaseException as error:
-            self._closed = True
-            if isinstance(error, Exception):
-                raise DatabaseError(
-                    self.path,
-                    "the change could not be written to both files, and the database is closed; "
-                    "the next open heals it if it can: " + str(explain(error, self.path)),
-                ) from error
-            raise
-        self._attach()
-
-
-@contextmanager
-def _old_kept(path: Path | None) -> Iterator[None]:
-    """Keep ``path``.old unless there is a new one.
-
-    A pack that finds nothing to give back removes the one of the pack before, and makes none.
-    """
-    old, aside = Path(f"{path}.old"), Path(f"{path}.older")
-    if path is None or not old.exists():
-        yield
-        return
-    old.replace(aside)
-    try:
-        yield
-    finally:
-        if old.exists():
-            aside.unlink()
-        else:
-            aside.replace(old)
 
 
 def _normal(name: str) -> str:
@@ -587,15 +561,14 @@ def _folder(path: str | Path) -> Path:
     return folder
 
 
-def _storable(text: str) -> str:
-    """``text`` as ZODB stores it beside a transaction: UTF-8, of at most 65,535 bytes."""
-    return text.encode("utf-8", "replace")[:60_000].decode("utf-8", "ignore")
-
-
-def _user() -> str:
-    import getpass
-
+def _moment(value: object, what: str = "as_of") -> Moment | None:
     try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # no such user, as in some containers
-        return "unknown"
+        return None if value is None else parse_moment(value)
+    except ValueError as error:
+        raise AuthDBError(f"{what}: {error}") from None
+
+
+def _missing(folder: Path) -> str:
+    if pack_cut_short(folder):
+        return "a crash cut a pack short; to mend that, open it for writing once"
+    return "there is no database here; make one with: authdb init"

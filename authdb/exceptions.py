@@ -15,7 +15,10 @@
         |-- DatabaseLocked    another process writes
         |-- DatabaseReadOnly  a change where none can be made
         |-- DatabaseClosed
+        |-- NoSuchMoment      before the history that is kept begins, or no such change
+        |-- UnsafeFile        it would run what authdb never stored
         |-- DatabaseDamaged
+        |   |-- BrokenFile    at a byte that is known
         |   `-- CatalogAhead  the objects lost their tail
         `-- FormatError       written by another authdb
 
@@ -33,6 +36,7 @@ from typing import NamedTuple
 __all__ = [
     "AuthDBError",
     "AuthDBWarning",
+    "BrokenFile",
     "CatalogAhead",
     "DatabaseClosed",
     "DatabaseDamaged",
@@ -44,11 +48,13 @@ __all__ = [
     "FormatError",
     "InvalidValue",
     "LoadError",
+    "NoSuchMoment",
     "NotOne",
     "PackageExists",
     "PackageNotFound",
     "Problem",
     "QueryError",
+    "UnsafeFile",
     "nearest",
     "shown",
 ]
@@ -211,8 +217,35 @@ class DatabaseClosed(DatabaseError):
     """The database was closed before the question was asked."""
 
 
+class NoSuchMoment(DatabaseError):
+    """A moment or a change that the history of the database does not have (any longer)."""
+
+
 class DatabaseDamaged(DatabaseError):
     """A file that cannot be read as what it should be."""
+
+
+class BrokenFile(DatabaseDamaged):
+    """A file in which one part contradicts another.
+
+    Attribute: ``position`` (of the byte where that part begins, counted from 0).
+    """
+
+    def __init__(self, path: object, position: int, reason: str) -> None:
+        super().__init__(path, f"it is damaged at byte {position:,}: {reason}")
+        self.position = position
+
+
+class UnsafeFile(DatabaseError):
+    """A file that asks for something authdb never stores; reading it could run any code.
+
+    Attribute: ``wanted`` (the class or function that it asks for, such as "os.system"; None
+    where it is not that).
+    """
+
+    def __init__(self, path: object, reason: str, wanted: str | None = None) -> None:
+        super().__init__(path, reason)
+        self.wanted = wanted
 
 
 class CatalogAhead(DatabaseDamaged):

@@ -16,7 +16,7 @@ from authdb.exceptions import AuthDBError, nearest, shown
 from authdb.fields import kinds, plain
 from authdb.models import FIELDS, Package
 
-__all__ = ["FORMATS", "write"]
+__all__ = ["FORMATS", "escaped", "write"]
 
 
 def write(
@@ -178,7 +178,7 @@ def _tsv(packages: _Packages, fields: _Names) -> _Texts:
 
 def _markdown(packages: _Packages, fields: _Names) -> _Texts:
     names = fields or [name for name, field in FIELDS.items() if not field.structured]
-    yield f"| {' | '.join(map(_escaped, names))} |\n"
+    yield f"| {' | '.join(map(escaped, names))} |\n"
     yield f"|{'---|' * len(names)}\n"
     for package in packages:
         known = dict(package.values())
@@ -189,7 +189,7 @@ def _cell(name: str, value: Any) -> str:
     field = FIELDS[name]
     text = field.cell(value)
     # A link has no character that could end it, and would not survive backslashes.
-    return f"<{text}>" if text and field.kind is kinds.URL else _escaped(text)
+    return f"<{text}>" if text and field.kind is kinds.URL else escaped(text)
 
 
 # What Markdown, as GitHub reads it, sees more in than a character. Colons and dots only where
@@ -197,7 +197,7 @@ def _cell(name: str, value: Any) -> str:
 _ACTIVE = re.compile(r"[\\`*_{}\[\]<>|&~$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """``text`` for the cell of a table in Markdown, where it shows as it was typed."""
     return _ACTIVE.sub(r"\\\g<0>", text).replace("\n", "<br>")
 

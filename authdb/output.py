@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from authdb.exceptions import AuthDBError
-from authdb.pairing import CATALOG_FILE, OBJECTS_FILE
+from authdb.files import CATALOG_FILE, OBJECTS_FILE
 
 __all__ = ["output", "text_out"]
 

@@ -1,154 +1,57 @@
 """Two databases as one: the objects, and the catalog that is derived from them.
 
 Each change is one transaction over both files, and the objects finish first. Since a crash can
-fall between the two finishes, both roots carry a generation (an int that each change raises by
-one) with a random token, and the objects' root a short journal of the docids that the last
-generations touched. Whoever opens the pair compares the two, and brings a catalog that lags
-behind up to date from the journal, or builds it anew, before anything else happens.
-
-Transaction ids cannot serve for this: the two files get different ones, and a torn transaction's
-id is still reported after the file was cut back.
+fall between the two finishes, both roots carry a generation (see `authdb.generations`). Whoever
+opens the pair compares the two, and brings a catalog that lags behind up to date from the
+journal, or builds it anew, before anything else happens.
 """
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import BTrees
 from persistent.TimeStamp import TimeStamp
 from transaction import TransactionManager
+from ZODB.utils import p64, u64, z64
 
+from authdb import generations
 from authdb.catalog import CATALOG_FORMAT, PackageCatalog, new_catalog
 from authdb.exceptions import (
     AuthDBWarning,
     CatalogAhead,
     DatabaseDamaged,
-    DatabaseExists,
     DatabaseMissing,
     FormatError,
 )
+from authdb.files import CATALOG_FILE, OBJECTS_FILE
+from authdb.generations import REBUILD
 from authdb.models import FORMAT
-from authdb.storage import MyZODB, explain
+from authdb.moments import Moment
+from authdb.past import before_end_of
+from authdb.storage import MyZODB, TornTail
 
-__all__ = [
-    "CATALOG_FILE",
-    "OBJECTS_FILE",
-    "Pair",
-    "create_objects",
-    "mend_pack",
-    "pack_cut_short",
-]
+__all__ = ["Pair"]
 
-OBJECTS_FILE = "data.fs"
-CATALOG_FILE = "catalog.fs"
-
-#: The journal reaches back this many generations, and names at most this many docids.
-JOURNAL_GENERATIONS = 8
-JOURNAL_DOCIDS = 1000
-#: In the journal in place of docids: the change touched too many to name.
-REBUILD = "rebuild"
+#: From how many packages on it is told that a catalog of the past is built.
+MANY = 2000
 
 
-#: What the objects' root has to have, beside its format.
-_KEYS = ("uuid", "generation", "token", "journal", "packages", "docids", "next_docid")
-
-
-def _new_token() -> str:
-    # As secrets.token_hex(8), whose module costs each command 5 ms.
-    return os.urandom(8).hex()
+def _following(database: MyZODB) -> bytes | None:
+    """The transaction id of the root's first change after the state shown; None if that is the
+    newest."""
+    after_it = p64(u64(database.dbroot._p_serial) + 1)
+    found = database.storage.loadBefore(z64, after_it)
+    return None if found is None else found[2]
 
 
 def _tid_of_now() -> bytes:
     now = time.time()
     return bytes(TimeStamp(*time.gmtime(now)[:5], now % 60).raw())
-
-
-def _new_root(root: Any) -> None:
-    """Make the mapping ``root`` that of a catalogue without packages."""
-    import uuid
-
-    token = _new_token()
-    root.update(
-        format=FORMAT,
-        uuid=str(uuid.uuid4()),
-        generation=0,
-        token=token,
-        journal=((0, token, ()),),
-        packages=BTrees.family32.IO.BTree(),  # docid -> Package
-        docids=BTrees.family32.OO.BTree(),  # name -> docid; the authority on names
-        next_docid=1,
-    )
-
-
-def create_objects(folder: Path) -> None:
-    """Make the objects file of a new database; the catalog is made when it is opened.
-
-    :raises DatabaseExists: there is one
-    """
-    target = folder / OBJECTS_FILE
-    there_is_one = DatabaseExists(folder, "there is a database already")
-    try:
-        if target.exists() or pack_cut_short(folder):
-            raise there_is_one
-        for left in (CATALOG_FILE, f"{OBJECTS_FILE}.old"):
-            if (folder / left).exists():
-                raise DatabaseDamaged(
-                    folder,
-                    f"{OBJECTS_FILE} is gone, though {left} is there: bring it back from a backup, "
-                    "or move what is left elsewhere to begin anew",
-                )
-        folder.mkdir(parents=True, exist_ok=True)
-        # Made under another name, then given its own: a database is there whole, or not at all.
-        draft = folder / f".new-{_new_token()}.fs"
-        try:
-            with MyZODB(draft) as objects:
-                _new_root(objects.dbroot)
-                objects.connection.transaction_manager.commit()
-            try:
-                target.hardlink_to(draft)  # a rename would replace one made in the meantime
-            except FileExistsError:
-                raise there_is_one from None
-            except OSError:  # a file system without such links
-                draft.rename(target)
-        finally:
-            for leftover in folder.glob(draft.name + "*"):
-                leftover.unlink()
-    except OSError as error:
-        raise explain(error, folder) from error
-
-
-def pack_cut_short(folder: Path) -> bool:
-    """Whether a crash came between the two renames that end the pack of the objects: then the
-    file has its old name no longer, and the packed one not yet."""
-    target = folder / OBJECTS_FILE
-    return not target.exists() and all(
-        Path(f"{target}{suffix}").exists() for suffix in (".old", ".pack")
-    )
-
-
-def mend_pack(folder: Path) -> None:
-    """Bring back the file as it was before the pack that was cut short.
-
-    :raises DatabaseLocked: the pack is not cut short, but going on
-    """
-    from zc.lockfile import LockError, LockFile
-
-    target = folder / OBJECTS_FILE
-    try:
-        lock = LockFile(f"{target}.lock")
-    except LockError as error:
-        raise explain(error, target) from error
-    try:
-        if pack_cut_short(folder):  # still, now that nobody else writes
-            Path(f"{target}.old").rename(target)
-    finally:
-        lock.close()
 
 
 class Pair:
@@ -158,6 +61,11 @@ class Pair:
     :param read_only: open frozen snapshots. Then no file is touched: where the catalog's file
         lags behind, it is brought up to date in memory only
     :param repair: accept that the objects lost their tail
+    :param as_of: show, read-only, the state at that moment
+    :param trust: whether the files come from someone who may run code here. Else only the
+        objects are opened, read-only and after a scan, and the catalog is built in memory
+    :raises NoSuchMoment: the history does not reach back to ``as_of``
+    :raises UnsafeFile: the objects file would run code, and ``trust`` is false
     :raises CatalogAhead: the catalog has seen changes that the objects do not have (a reader is
         only warned)
     :raises FormatError: another version of authdb wrote the objects
@@ -165,28 +73,32 @@ class Pair:
 
     Attributes: ``objects`` and ``catalogs`` (each a `MyZODB`), ``root`` and ``catalog_root``
     (their roots), ``manager`` (the transaction manager that both follow), ``healed`` (what had
-    to be done to the catalog, in words, or None), ``loss`` (for a reader: that the objects lost
-    their tail, in words, or None).
+    to be done to the catalog, in words, or None), ``ahead`` (the `CatalogAhead` that a reader met,
+    or that was accepted, or None).
     """
 
     def __init__(
-        self, folder: Path | None, *, read_only: bool = False, repair: bool = False
+        self,
+        folder: Path | None,
+        *,
+        read_only: bool = False,
+        repair: bool = False,
+        as_of: Moment | None = None,
+        trust: bool = True,
     ) -> None:
         self.folder = folder
-        self.read_only = read_only
+        self.read_only = read_only or as_of is not None or not trust
+        self.as_of, self.trust, self._repair = as_of, trust, repair
         self.manager = TransactionManager()
         self.healed: str | None = None
-        self.loss: str | None = None
+        self.ahead: CatalogAhead | None = None
         self.catalogs: MyZODB | None = None
         self.objects: MyZODB | None = None
         try:
             self._open()
-            if read_only and self._lag_of_reader():
-                # Nobody has done it since this pair is being opened, so it is left over from a
-                # crash. It is done in memory, over the read-only file.
-                self.close()
-                self._open(scratch=True)
-            self._heal(repair)
+            if self.read_only and not self._apart:
+                self._catch_up()
+            self._heal()
         except BaseException:
             self.close()
             raise
@@ -242,12 +154,20 @@ class Pair:
 
     # -- opening -----------------------------------------------------------------------------
 
+    @property
+    def _apart(self) -> bool:
+        """Whether the objects are opened for themselves, not as what is there now."""
+        return self.as_of is not None or not self.trust
+
     def _open(self, scratch: bool = False) -> None:
         self.catalogs = None
         if self.folder is None:
             self.objects = self._database(None, 0)
-            _new_root(self.root)
+            generations.new_root(self.root)
             self.catalogs = self._database(None, 1)
+            return
+        if self._apart:
+            self._open_apart(self.folder)
         elif self.read_only:
             # The catalog first. The objects finish first in each change, so those opened after
             # it are never behind it, unless they have lost something.
@@ -256,11 +176,95 @@ class Pair:
             self.objects = self._database(self.folder / OBJECTS_FILE, 0, read_only=True)
             self._step_back_to(began)
         else:
-            self.objects = self._database(self.folder / OBJECTS_FILE, 0, create=False)
+            self.objects = self._writable_objects(self.folder / OBJECTS_FILE)
         self._check_format()
         if self.catalogs is None:
-            assert self.folder is not None
             self.catalogs = self._writable_catalog(self.folder / CATALOG_FILE)
+
+    def _open_apart(self, folder: Path) -> None:
+        """Open the objects for themselves, and whatever catalog goes with them."""
+        objects = folder / OBJECTS_FILE if self.trust or folder.is_dir() else folder
+        self.objects = self._database(objects, 0, read_only=True, trust=self.trust)
+        if self.as_of is not None:
+            before = before_end_of(self.as_of, self.objects)
+            if before is not None:
+                self.objects.show(before)
+        self._check_format()
+        if self.trust:
+            self.catalogs = self._snapshot_of_catalog(folder / CATALOG_FILE, False)
+            if self._find_catalog():
+                return
+            self.catalogs.close()
+        self.catalogs = self._database(None, 1)
+        if len(self.root["docids"]) > MANY:
+            warnings.warn(
+                AuthDBWarning(
+                    f"no catalog of these {len(self.root['docids']):,} packages is at hand: one "
+                    "is built in memory, which can take a while"
+                ),
+                stacklevel=7,
+            )
+
+    def _find_catalog(self) -> bool:
+        """Show that state of the catalog that goes with the objects shown, if it is kept."""
+        assert self.catalogs is not None and self.objects is not None
+        wanted, came = self.root["generation"], 0
+        try:
+            # Of the same change the catalog's transaction is a little later than the objects';
+            # but it comes before the next change.
+            following = _following(self.objects)
+            if following is not None:
+                self.catalogs.show(following)
+            while True:
+                generation = self.catalog_root.get("generation", -1)
+                if generation == wanted:
+                    return self._lag() == set()
+                step = 1 if generation < wanted else -1
+                if came == -step:
+                    return False  # there is none between these two
+                came = step
+                if step < 0:
+                    self.catalogs.step_back()
+                    continue
+                following = _following(self.catalogs)
+                if following is None:
+                    return False  # this one is the newest
+                self.catalogs.show(bytes(p64(u64(following) + 1)))
+        except (KeyError, DatabaseDamaged, CatalogAhead):
+            return False  # its past was packed away, or it is of another life
+
+    def _writable_objects(self, path: Path) -> MyZODB:
+        try:
+            return self._database(path, 0, create=False, cut=False)
+        except TornTail:
+            pass
+        # Before anything is cut off: were these changes known to the catalog?
+        if not self._repair:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AuthDBWarning)
+                probe = Pair(self.folder, read_only=True)
+            probe.close()
+            if probe.ahead is not None:
+                raise probe.ahead
+        return self._database(path, 0, create=False)
+
+    def _catch_up(self) -> None:
+        """Open again what a reader finds apart, so that it can be healed in memory.
+
+        A pack, or many changes, may have come in between the two files: then once more. What is
+        still the same after that is left over from a crash.
+        """
+        seen, lag = None, self._lag_of_reader()
+        for _ in range(10):
+            if not lag or (seen is not None and lag != REBUILD):
+                return
+            marks = self.root["token"], self.catalog_root.get("token")
+            if marks == seen:
+                return
+            seen = marks
+            self.close()
+            self._open(scratch=True)
+            lag = self._lag_of_reader()
 
     def _step_back_to(self, began: bytes) -> None:
         """Undo for this reader what a writer has done to the objects since ``began``, as far as
@@ -282,7 +286,7 @@ class Pair:
             raise FormatError(self.folder, None, FORMAT)
         if found != FORMAT:
             raise FormatError(self.folder, found, FORMAT)
-        missing = [key for key in _KEYS if key not in self.root]
+        missing = [key for key in generations.KEYS if key not in self.root]
         if missing:
             raise DatabaseDamaged(self.folder, f"its root lacks {', '.join(missing)}")
 
@@ -295,7 +299,7 @@ class Pair:
     def _writable_catalog(self, path: Path) -> MyZODB:
         try:
             return self._database(path, 1, create=False)
-        except (DatabaseMissing, DatabaseDamaged):
+        except (DatabaseMissing, DatabaseDamaged, FormatError):
             # It is derived: what cannot be read is made anew.
             for file in (path, Path(f"{path}.index")):
                 file.unlink(missing_ok=True)
@@ -303,70 +307,43 @@ class Pair:
 
     # -- generations -------------------------------------------------------------------------
 
-    def advance(self, docids: Iterable[int]) -> None:
-        """Raise the generation of both, for the change to ``docids`` that is about to commit."""
-        root = self.root
-        generation, token = root["generation"] + 1, _new_token()
-        touched = tuple(sorted(docids))
-        journal = [*root["journal"][1 - JOURNAL_GENERATIONS :], (generation, token, touched)]
-        room = JOURNAL_DOCIDS
-        for position in range(len(journal) - 1, -1, -1):
-            number, its_token, its_docids = journal[position]
-            room -= 0 if its_docids == REBUILD else len(its_docids)
-            if room < 0:
-                journal[position] = (number, its_token, REBUILD)
-        root.update(generation=generation, token=token, journal=tuple(journal))
+    def advance(self, changes: Mapping[str, Iterable[int]]) -> None:
+        """Raise the generation of both, for the changes (see `generations.advance`) that are
+        about to commit."""
+        generations.advance(self.root, changes)
         self._mark_catalog()
 
     def _mark_catalog(self) -> None:
-        """Say in the catalog's root which state of the objects it shows."""
-        keys = ("uuid", "generation", "token")
-        self.catalog_root.update({key: self.root[key] for key in keys}, format=CATALOG_FORMAT)
+        generations.mark(self.root, self.catalog_root)
+        self.catalog_root["format"] = CATALOG_FORMAT
 
     def _lag(self) -> set[int] | str:
         """What the catalog has to catch up on: docids (perhaps none), or everything.
 
         :raises CatalogAhead: it has seen what the objects do not have
         """
-        root, seen = self.root, self.catalog_root
-        generation = seen.get("generation")
+        seen = self.catalog_root
         if (
             not isinstance(seen.get("catalog"), PackageCatalog)
             or seen.get("format") != CATALOG_FORMAT
-            or seen.get("uuid") != root["uuid"]
-            or not isinstance(generation, int)
         ):
             return REBUILD
-        if (generation, seen.get("token")) == (root["generation"], root["token"]):
-            return set()
-        if generation >= root["generation"]:
-            raise CatalogAhead(self.folder, root["generation"], generation)
-        journal = {number: (token, docids) for number, token, docids in root["journal"]}
-        if journal.get(generation, (None,))[0] != seen.get("token"):
-            return REBUILD  # too long ago, or of another life of this database
-        lag: set[int] = set()
-        for number in range(generation + 1, root["generation"] + 1):
-            # An accepted loss leaves a gap in the numbers.
-            docids = journal.get(number, (None, REBUILD))[1]
-            if docids == REBUILD:
-                return REBUILD
-            lag.update(docids)
-        return lag
+        return generations.lag(self.root, seen, self.folder)
 
-    def _lag_of_reader(self) -> bool:
+    def _lag_of_reader(self) -> set[int] | str:
         try:
-            return bool(self._lag())
+            return self._lag()
         except CatalogAhead:
-            return True
+            return REBUILD
 
-    def _heal(self, repair: bool) -> None:
+    def _heal(self) -> None:
         try:
             lag = self._lag()
         except CatalogAhead as loss:
+            self.ahead = loss
             if self.read_only:
-                self.loss = str(loss)
                 warnings.warn(AuthDBWarning(str(loss)), stacklevel=5)
-            elif not repair:
+            elif not self._repair:
                 raise
             given = self._docids_in_catalog()
             self.rebuild("the objects had lost their tail")
@@ -375,11 +352,12 @@ class Pair:
                 # it is given again.
                 self.root["generation"] = max(loss.catalog_generation, loss.objects_generation)
                 self.root["next_docid"] = max(self.root["next_docid"], *(d + 1 for d in given))
-                self.advance(())
+                self.advance({})
             self._commit("accepted that the objects lost their tail; rebuilt the catalog")
             return
         if lag == REBUILD:
-            self.rebuild("it was missing, or of another state" if self.root["generation"] else None)
+            ordinary = self._apart or not self.root["generation"]
+            self.rebuild(None if ordinary else "it was missing, or of another state")
             self._commit("rebuilt the catalog")
         elif lag:
             assert isinstance(lag, set)

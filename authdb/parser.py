@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from authdb import arguments
 from authdb.progress import say
 
 __all__ = ["build_parser"]
@@ -39,8 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--db", metavar="DIR", help="the folder of the database")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for add in (
-        _init, _load, _query, _list, _show, _remove, _check, _reindex, _pack, _export, _publish,
-        _stats, _shell,
+        _init, _load, _query, _list, _show, _stats, _shell, _export, _publish, _remove, _log, _diff,
+        _undo, _check, _recover, _reindex, _pack, _backup, _restore, _inspect,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -111,7 +112,7 @@ def _query(commands: Any) -> None:
         "the whole of it.",
     )
     parser.add_argument("text", metavar="QUERY", nargs="?", help="the query as text")
-    date: Any = {"metavar": "DATE", "type": _date}
+    date: Any = {"metavar": "DATE", "type": arguments.date}
     parser.add_argument("--before", help="updated before DATE", **date)
     parser.add_argument("--until", help="updated on DATE or before", **date)
     parser.add_argument("--since", help="updated on DATE or later", **date)
@@ -120,7 +121,7 @@ def _query(commands: Any) -> None:
         "--between",
         nargs=2,
         metavar=("FROM", "TO"),
-        type=_date,
+        type=arguments.date,
         help="updated from FROM to TO, both included",
     )
     parser.add_argument(
@@ -144,13 +145,16 @@ def _query(commands: Any) -> None:
         help="a value for a bare name in QUERY; the safe way to pass what comes from outside",
     )
     _output(parser, None, "the date that is asked for if not given, or with --search relevance")
+    _as_of(parser)
     parser.add_argument(
         "--fail-empty", action="store_true", help="end with status 1 if nothing matches"
     )
 
 
 def _list(commands: Any) -> None:
-    _output(_command(commands, "list", "list all packages"), "name", "name if not given")
+    parser = _command(commands, "list", "list all packages")
+    _output(parser, "name", "name if not given")
+    _as_of(parser)
 
 
 def _show(commands: Any) -> None:
@@ -159,6 +163,7 @@ def _show(commands: Any) -> None:
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="for a person or a program"
     )
+    _as_of(parser)
 
 
 def _remove(commands: Any) -> None:
@@ -187,13 +192,147 @@ def _reindex(commands: Any) -> None:
     _command(commands, "reindex", "build the catalog anew from the packages")
 
 
+def _recover(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "recover",
+        "make a new database of what can be read of a damaged one",
+        "The damaged one is left as it is. Each package is taken in its newest state that is "
+        "whole; which ones were lost, and which are older than they were, is told.",
+    )
+    parser.add_argument("target", metavar="NEW", help="the folder of the new database")
+
+
 def _pack(commands: Any) -> None:
-    _command(
+    parser = _command(
         commands,
         "pack",
         "give back the room that earlier states take",
-        "What the files were before is kept beside them, with the ending .old.",
+        "Which history will be gone is said first, and on a terminal you are asked. What the "
+        "files were before is kept beside them, with the ending .old.",
     )
+    parser.add_argument(
+        "--keep",
+        metavar="SPAN",
+        type=arguments.span,
+        help="keep the history of that time, such as 90d",
+    )
+    _flag(parser, "dry-run", "only say which history would be gone")
+    _flag(parser, "yes", "do not ask")
+
+
+def _backup(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "backup",
+        "add what is new to the backups in a folder",
+        "It may run beside a writer. The folder holds repositories of ZODB's repozo.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="the folder of the backups")
+    _flag(parser, "full", "write all of it, not only what is new")
+    _flag(
+        parser, "verify", "then prove it: hold every piece against its checksum, restore and check"
+    )
+
+
+def _restore(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "restore",
+        "make a database of the backups in a folder",
+        "Where there is a database already, it is not replaced: move it away first.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="the folder of the backups")
+    parser.add_argument(
+        "--as-of",
+        metavar="MOMENT",
+        type=arguments.time,
+        help="the newest backup that was made by then",
+    )
+
+
+def _inspect(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "inspect",
+        "look into an objects file that a stranger made",
+        "It is scanned before anything is read of it, and refused if it would run code. Nothing "
+        "is written, and no other file is looked at. To take the packages over: "
+        "authdb inspect FILE --format ndjson | authdb load - --format ndjson.",
+    )
+    parser.add_argument("file", metavar="FILE", help="the file, such as data.fs")
+    parser.add_argument(
+        "--format",
+        choices=("text", *LOAD_FORMATS),
+        default="text",
+        help="what is in it in words, or all its packages in a format that load reads",
+    )
+
+
+def _log(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "log",
+        "tell what was changed, the newest change first",
+        "With NAME, what was done to that package, field by field, also under former names. "
+        "All times are in UTC.",
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="the name of a package")
+    number: Any = {"metavar": "N", "type": arguments.number}
+    parser.add_argument("--limit", default=20, help="show N at most", **number)
+    parser.add_argument("--offset", default=0, help="leave out the first N", **number)
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for a person or a program"
+    )
+    _as_of(parser)
+
+
+def _diff(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "diff",
+        "tell what differs between two moments",
+        "Packages added, removed and changed, field by field; and those that went stale in the "
+        "meantime. A moment is written as for --as-of.",
+    )
+    parser.add_argument("start", metavar="FROM", type=arguments.moment, help="a moment")
+    parser.add_argument(
+        "end", metavar="TO", type=arguments.moment, nargs="?", help="a later one; else now"
+    )
+    parser.add_argument(
+        "--stale",
+        metavar="SPAN",
+        type=arguments.span,
+        default="2y",
+        help="how long without an update makes a package stale",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "markdown"),
+        default="table",
+        help="for a person, a program, or a report",
+    )
+
+
+def _undo(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "undo",
+        "put the packages that one change touched back as they were",
+        "That is a change too: undone, it restores. Packages changed since are named and left "
+        "alone; the status is 1 then. On a terminal you are asked first.",
+    )
+    parser.add_argument(
+        "change",
+        metavar="CHANGE",
+        nargs="?",
+        type=arguments.change,
+        help="such as c12; else the newest",
+    )
+    _flag(parser, "force", "also put back packages that were changed since")
+    _flag(parser, "dry-run", "only say what would be done")
+    _flag(parser, "yes", "do not ask")
+    parser.add_argument("--note", metavar="TEXT", help="what is done, for the history")
 
 
 def _export(commands: Any) -> None:
@@ -204,12 +343,14 @@ def _export(commands: Any) -> None:
     parser.add_argument(
         "--format", choices=LOAD_FORMATS, help="else the file's ending tells; json otherwise"
     )
+    _as_of(parser)
 
 
 def _publish(commands: Any) -> None:
     parser = _command(commands, "publish", "write the page that shows the catalogue")
     parser.add_argument("kind", choices=("markdown",), help="what to write")
     parser.add_argument("-o", "--output", metavar="FILE", help="else standard output")
+    _as_of(parser)
 
 
 def _stats(commands: Any) -> None:
@@ -217,6 +358,7 @@ def _stats(commands: Any) -> None:
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="for a person or a program"
     )
+    _as_of(parser)
 
 
 def _shell(commands: Any) -> None:
@@ -228,6 +370,7 @@ def _shell(commands: Any) -> None:
     )
     _flag(parser, "write", "open the database for writing")
     parser.add_argument("-c", dest="code", metavar="CODE", help="run this code and end")
+    _as_of(parser)
 
 
 def _flag(
@@ -248,7 +391,7 @@ def _output(parser: argparse.ArgumentParser, sort: str | None, default: str) -> 
         f"relevance; {default}. Packages without a value come last",
     )
     _flag(parser, "reverse", "the other way round")
-    number: Any = {"metavar": "N", "type": _number}
+    number: Any = {"metavar": "N", "type": arguments.number}
     parser.add_argument("--limit", help="show N at most", **number)
     parser.add_argument("--offset", default=0, help="leave out the first N", **number)
     parser.add_argument("--columns", metavar="FIELDS", help="which fields to show (a,b,...)")
@@ -257,17 +400,11 @@ def _output(parser: argparse.ArgumentParser, sort: str | None, default: str) -> 
     )
 
 
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"a number from 0 on belongs here, not {text[:40]!r}")
-    return int(text) if len(text) < 19 else sys.maxsize
-
-
-def _date(text: str) -> Any:
-    from authdb.dates import parse_date
-
-    try:
-        return parse_date(text)
-    except ValueError as error:
-        given = "" if "calendar" in str(error) else f", not {text[:40]!r}"
-        raise argparse.ArgumentTypeError(f"{error}{given}") from None
+def _as_of(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--as-of",
+        metavar="MOMENT",
+        type=arguments.moment,
+        help="as it was at a moment: 2024-02-26 (the end of that day, UTC), '2024-02-26 14:30', "
+        "'2 weeks ago', or c12, right after that change",
+    )

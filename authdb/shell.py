@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from authdb import query as operators
 from authdb.database import AuthDB
@@ -34,15 +34,25 @@ ROWS = 100
 def namespace(db: AuthDB) -> dict[str, Any]:
     """The names that are there in the shell."""
     names: dict[str, Any] = {name: getattr(operators, name) for name in OPERATORS}
-    names.update(db=db, catalog=db.catalog, packages=db.objects, Package=Package)
+
+    def bind() -> None:
+        names.update(db=db, catalog=db.catalog, packages=db.objects, Package=Package)
+
+    bind()
+    db.refreshed = bind  # else catalog and packages would still be those of before
     return names
 
 
 def banner(db: AuthDB) -> str:
     """What the shell says first."""
-    mode = "read-only; authdb shell --write opens it for writing"
+    if db.moment is not None:
+        mode = f"as of change c{db.generation}"
+    elif db.read_only:
+        mode = "read-only; db.refresh() shows what is new, authdb shell --write writes"
+    else:
+        mode = "open for writing"
     return (
-        f"authdb: {len(db):,} packages, {mode if db.read_only else 'open for writing'}\n"
+        f"authdb: {len(db):,} packages, {mode}\n"
         "  db        the database: db.find(\"last_update < '2020'\"), db['djoser'], ...\n"
         "  catalog   repoze.catalog's Catalog\n"
         "  packages  docid -> Package\n"
@@ -64,7 +74,20 @@ def shown(value: object) -> str | None:
     if isinstance(value, Package):
         details(value, out)
         return out.getvalue().rstrip("\n")
-    return None
+    if type(value) is list and value:
+        _history(value, out)
+    return out.getvalue().rstrip("\n") or None
+
+
+def _history(values: list[Any], out: TextIO) -> None:
+    """What `AuthDB.log` and `AuthDB.log_of` give, as the command line shows it."""
+    from authdb.history import Change, Edit
+    from authdb.reports import edits_as_text, log_as_table
+
+    if all(isinstance(value, Change) for value in values):
+        log_as_table(values, out)
+    elif all(isinstance(value, Edit) for value in values):
+        edits_as_text(values, out)
 
 
 class _Terminal(io.StringIO):

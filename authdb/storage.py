@@ -6,7 +6,10 @@ What it adds to `ZODB.DB`:
   finishes first (ZODB itself goes by the files' names);
 - errors that say which file, and what to do;
 - nothing left open when opening fails half-way;
-- scratch databases: changes to a file that stay in memory.
+- past states, shown by the same connection;
+- scratch databases: changes to a file that stay in memory;
+- files from strangers: scanned first, and held to an allow-list;
+- a torn tail is cut off only if nothing whole is in it.
 """
 
 from __future__ import annotations
@@ -14,19 +17,20 @@ from __future__ import annotations
 import errno
 import logging
 import re
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from persistent.TimeStamp import TimeStamp
-from ZODB._compat import FILESTORAGE_MAGIC
+from persistent.mapping import PersistentMapping
+from transaction import TransactionManager
+from ZODB.broken import Broken, find_global
 from ZODB.Connection import Connection
 from ZODB.DB import DB
-from ZODB.FileStorage import FileStorage
 from ZODB.POSException import POSError, ReadOnlyError
-from ZODB.utils import u64, z64
+from ZODB.utils import p64, u64, z64
 
 from authdb.exceptions import (
     AuthDBError,
@@ -37,8 +41,9 @@ from authdb.exceptions import (
     DatabaseMissing,
     FormatError,
 )
+from authdb.filestorage import OneFile, Replaced, Revision, TornTail
 
-__all__ = ["MyZODB", "explain"]
+__all__ = ["MyZODB", "Revision", "TornTail", "explain", "is_there"]
 
 # What ZODB logs about a torn tail or a stale index comes as one of our errors, or is mended.
 # A program that configures logging still gets it; Python's last resort, standard error, does not.
@@ -56,9 +61,15 @@ class MyZODB:
     :param transaction_manager: as `ZODB.DB.open` takes it; None is the thread's own, the one
         that ``transaction.commit()`` commits
     :param order: which of several databases finishes a shared transaction first (0 to 9)
+    :param cut: whether half a transaction at the end, as a crash leaves it, may be cut off (it
+        is kept beside, in a file that ends in .tr0)
+    :param trust: whether the file was made by someone who may run code here. Else it is opened
+        read-only, without its index, after a scan for all that it would import
     :raises DatabaseMissing: no such file, or no folder to make it in
     :raises DatabaseLocked: another process has it open for writing
     :raises DatabaseDamaged: the file is not a FileStorage, or not a whole one
+    :raises TornTail: it ends in half a transaction, and ``cut`` is false
+    :raises UnsafeFile: it would run code, and ``trust`` is false
     :raises DatabaseError: no permission, no room, or anything else the system says
 
     Attributes: ``storage``, ``db``, ``connection``, ``dbroot`` (the root mapping), ``path``
@@ -80,16 +91,23 @@ class MyZODB:
         create: bool = True,
         transaction_manager: Any = None,
         order: int = 0,
+        cut: bool = True,
+        trust: bool = True,
     ) -> None:
         self.path = None if path is None else Path(path)
-        self.read_only = read_only
+        self.read_only = read_only = read_only or not trust
         self._closed = False
         if self.path is not None:
             _look(self.path, must_exist=read_only or scratch or not create)
+            if not (create or read_only or scratch) and not self.path.stat().st_size:
+                raise FormatError(self.path, None, 0)  # ZODB would make it one of its own
         self.storage: Any = None
         try:
-            self.storage = _storage(self.path, read_only, scratch)
-            self.db = _ordered(order)(self.storage)
+            self.storage = _storage(self.path, read_only, scratch, cut, trust)
+            if not (create or read_only or scratch) and z64 not in self.storage._index:
+                raise FormatError(self.path, None, 0)  # ZODB would write a new root into it
+            classes = _class_of if trust else _allowed_class_of(self)
+            self.db = _ordered(order)(self.storage, class_factory=classes)
             self.connection: Any = self.db.open(transaction_manager)
             self.dbroot: Any = self.connection.root()
             self.dbroot._p_activate()  # a root that cannot be read is found out here
@@ -100,17 +118,84 @@ class MyZODB:
                 raise explain(error, self.path) from error
             raise
 
+    def show(self, before: bytes) -> None:
+        """Show, for reading only, the state before the transaction id ``before``.
+
+        :raises KeyError: there is none (ZODB's POSKeyError), as before the first change, or the
+            last pack
+        """
+        # ZODB refuses moments that are still to come: they are now.
+        now = before > self.storage.lastTransaction()
+        manager = self.connection.transaction_manager
+        connection = self.db.open(manager, before=None if now else before)
+        try:
+            root = connection.root()
+            root._p_activate()
+        except BaseException:
+            connection.close()
+            raise
+        self.connection.close()
+        self.connection, self.dbroot = connection, root
+
     def step_back(self) -> None:
         """Show, for reading only, the state before the last change of the root.
 
-        :raises KeyError: there is none (ZODB's POSKeyError), as after a pack
+        :raises KeyError: see `show`
         """
-        before = self.dbroot._p_serial
-        manager = self.connection.transaction_manager
-        self.connection.close()
-        self.connection = self.db.open(manager, before=before)
-        self.dbroot = self.connection.root()
-        self.dbroot._p_activate()
+        self.show(self.dbroot._p_serial)
+
+    def revisions(self, oid: bytes = z64, size: int | None = None) -> list[Revision]:
+        """The revisions of an object (the root if not given) up to the state shown, the newest
+        first.
+
+        :param size: how many at most; None for all
+        :raises KeyError: there is no such object (ZODB's POSKeyError)
+        """
+        before = self.connection.before
+        # The storage counts from its own newest one.
+        most = size if size is not None and before is None else 2**62
+        with self._damage_told():
+            if isinstance(self.storage, OneFile):
+                found = self.storage.revisions(oid, most)
+            else:
+                found = [
+                    Revision(oid, each["tid"], each["user_name"], each["description"])
+                    for each in self.storage.history(oid, most)
+                ]
+        return [each for each in found if before is None or each.tid < before][:size]
+
+    def state_of(self, revision: Revision) -> Any:
+        """What the object of a revision had for its state, as its ``__setstate__`` takes it; other
+        objects in it are those of the state shown."""
+        with self._damage_told():
+            if isinstance(self.storage, OneFile):
+                data = self.storage.data_of(revision)
+            else:
+                data = self.storage.loadSerial(revision.oid, revision.tid)
+            return self.connection._reader.getState(data)
+
+    @contextmanager
+    def state(self, tid: bytes) -> Iterator[Any]:
+        """The root as it was right after the transaction ``tid``.
+
+        :raises DatabaseDamaged: nothing is kept of that time, or it cannot be read
+        """
+        connection = self.db.open(TransactionManager(), before=p64(u64(tid) + 1))
+        try:
+            with self._damage_told():
+                yield connection.root()
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        """Inside, whatever reading a damaged past raises is one of our errors."""
+        try:
+            yield
+        except (AuthDBError, MemoryError):
+            raise
+        except Exception as error:
+            raise explain(error, self.path or "the database") from error
 
     def close(self) -> None:
         """Give up what is not committed, and close. Closing again does nothing."""
@@ -142,6 +227,8 @@ class _Connection(Connection):
     """A connection with a place in the commit order, and errors that name the file."""
 
     order = 0
+    #: The class that was asked for last, and is not there. ZODB puts a stand-in in its place.
+    unknown: str | None = None
     #: Asked about each object that is about to change; may refuse by raising.
     guard: Callable[[Any], None] | None = None
 
@@ -160,8 +247,12 @@ class _Connection(Connection):
         path = self.db().storage.getName() if self.opened else "the database"
         if not self.opened:
             raise DatabaseClosed(path, "it was closed, so nothing more can be read from it")
+        self.unknown = None
         try:
             super().setstate(obj)
+            if self.unknown is not None and type(obj) is not PersistentMapping:
+                obj._p_invalidate()
+                raise ValueError(f"there is no class {self.unknown}")
         except OSError as error:  # the disk's trouble of the moment, not the record's
             raise explain(error, path) from error
         except MemoryError:
@@ -188,50 +279,22 @@ def _ordered(order: int) -> type[DB]:
     return _databases[order]
 
 
-class _FileStorage(FileStorage):
-    """A FileStorage that closes what it has opened when its constructor fails, and that knows
-    its last transaction after a torn one was cut off."""
-
-    _file: Any = None
-    _tfile: Any = None
-    _files: Any = None
-
-    def __init__(self, path: str, read_only: bool) -> None:
-        try:
-            super().__init__(path, read_only=read_only)
-            # Its own idea of the last transaction is the torn one: with the zeros that a power
-            # failure can leave there, nothing could be read, and with garbage the next one would
-            # be dated in any year.
-            self._ltid = self._last_whole_transaction()
-            self._ts = TimeStamp(self._ltid)
-        except BaseException:
-            for opened in (self._file, self._tfile, self._files, getattr(self, "_lock_file", None)):
-                if opened is not None:
-                    opened.close()
-            raise
-
-    def close(self) -> None:
-        for file in (self._file, self._tfile):
-            if file is not None:
-                # On a full disk it cannot be flushed: what is left in it was never committed.
-                with suppress(OSError):
-                    file.close()
-        super().close()
-
-    def _last_whole_transaction(self) -> bytes:
-        if self._pos <= len(FILESTORAGE_MAGIC):
-            return bytes(z64)
-        self._file.seek(self._pos - 8)  # each one ends with its length
-        self._file.seek(self._pos - 8 - u64(self._file.read(8)))
-        return bytes(self._file.read(8))
-
-
-def _storage(path: Path | None, read_only: bool, scratch: bool) -> Any:
+def _storage(path: Path | None, read_only: bool, scratch: bool, cut: bool, trust: bool) -> Any:
     if path is None:
         from ZODB.MappingStorage import MappingStorage
 
         return MappingStorage()
-    storage = _FileStorage(str(path), read_only or scratch)
+    while True:
+        try:
+            storage = OneFile(str(path), read_only or scratch, cut, trust)
+            break
+        except Replaced:
+            continue
+        except FileNotFoundError:
+            if not ((read_only or scratch) and is_there(path)):
+                raise
+    if not trust:
+        _scan(storage, path)
     if scratch:
         from ZODB.DemoStorage import DemoStorage
 
@@ -239,10 +302,34 @@ def _storage(path: Path | None, read_only: bool, scratch: bool) -> Any:
     return storage
 
 
+def _scan(storage: Any, path: Path) -> None:
+    from authdb.scanning import scan
+
+    try:
+        scan(storage._file, path)
+    except BaseException:
+        storage.close()
+        raise
+
+
+def _class_of(connection: Any, module: str, name: str) -> Any:
+    found = find_global(module, name)
+    if isinstance(found, type) and issubclass(found, Broken):
+        connection.unknown = f"{module}.{name}"[:80]
+    return found
+
+
+def _allowed_class_of(database: MyZODB) -> Callable[[Any, str, str], Any]:
+    """A second line of defence, should a stranger's file be changed after it was scanned."""
+    from authdb.scanning import allow_list
+
+    return allow_list(database.path)
+
+
 def _look(path: Path, must_exist: bool) -> None:
     """Say early and plainly what FileStorage would stumble over."""
     try:
-        if must_exist and not path.exists():
+        if must_exist and not is_there(path):
             raise DatabaseMissing(path, "there is no such file")
         if not path.parent.is_dir():
             raise DatabaseMissing(path, f"there is no folder {path.parent}")
@@ -250,6 +337,21 @@ def _look(path: Path, must_exist: bool) -> None:
             raise DatabaseError(path, "this is a folder, a file belongs here")
     except (OSError, ValueError) as error:
         raise explain(error, path) from error
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file.
+
+    A pack ends with two renames, and between them, for an instant, there is none of that name:
+    that instant is waited out. After a crash just then, a second is.
+    """
+    for _ in range(100):
+        if path.exists():
+            return True
+        if not all(Path(f"{path}{suffix}").exists() for suffix in (".old", ".pack")):
+            return path.exists()  # it may have come since the first look
+        time.sleep(0.01)
+    return False
 
 
 def _holder(path: Path) -> int | None:

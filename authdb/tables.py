@@ -17,7 +17,7 @@ __all__ = ["DEFAULT_COLUMNS", "columns_of", "details", "packages_table", "table"
 DEFAULT_COLUMNS = ("name", "last_update", "version", "categories")
 
 # These columns stay whole. The others wrap, but not to fewer characters than that.
-_WHOLE = ("name", "last_update", "last_commit", "last_release", "version")
+_WHOLE = ("name", "last_update", "last_commit", "last_release", "version", "change", "when (UTC)")
 _NARROWEST = 16
 
 

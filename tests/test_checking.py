@@ -114,9 +114,9 @@ def rename_behind(root: Any) -> None:
     [
         (lambda root: root["docids"].pop("hawkrest"), "hawkrest (docid 3): its name does not lead"),
         (lambda root: root["docids"].update({"hawkrest": 4}), "which is not that package"),
-        (lambda root: root["docids"].update({"ghost": 99}), "ghost: the name leads to docid 99"),
-        (lambda root: root["packages"].pop(3), "hawkrest: the name leads to docid 3"),
-        (lambda root: root["packages"].update({3: "text"}), "docid 3: the package is lost"),
+        (lambda root: root["docids"].update({"ghost": 99}), "ghost (docid 99): the package is"),
+        (lambda root: root["packages"].pop(3), "hawkrest (docid 3): the package is lost"),
+        (lambda root: root["packages"].update({3: "text"}), "hawkrest (docid 3): the package is"),
         (lambda root: root.update(next_docid=5), "the next docid would be given twice"),
         (rename_behind, "hawk (docid 3): its name does not lead to it"),
     ],

@@ -758,7 +758,8 @@ def test_check_tells_of_a_lost_tail_and_repair_accepts_it(db: Path, how: str) ->
     before = content(db)["data.fs"]
     ok("--db", db, "remove", "drf-alpha")
     after = content(db)["data.fs"]
-    (db / "data.fs").write_bytes(before if "older" in how else after[:-10])
+    left = before if "older" in how else after[:-10]
+    (db / "data.fs").write_bytes(left)
     changes = [("remove", "drf-beta"), ("reindex",), ("pack",)]
     listed, found, *refused = run_all([("list",), ("check",), *changes], AUTHDB_PATH=str(db))
     assert (listed.status, listed.lines[-1]) == (0, "5 packages")
@@ -769,7 +770,7 @@ def test_check_tells_of_a_lost_tail_and_repair_accepts_it(db: Path, how: str) ->
     assert "authdb check --repair" in found.out
     for ended in refused:
         told(ended, 3, "has lost its tail", "authdb check --repair")
-    assert content(db)["data.fs"] == before
+    assert content(db)["data.fs"] == left  # nothing was cut off
     accept, *after = run_all([("check", "--repair"), ("check",), *changes], AUTHDB_PATH=str(db))
     assert (accept.status, accept.err) == (1, "")
     assert "lost their tail" in accept.out
@@ -785,7 +786,7 @@ def test_check_tells_what_only_a_backup_brings_back(db: Path) -> None:
         assert found.status == 1
         assert "drf-gamma" in found.out
         assert "digest differs" in found.out
-        assert found.lines[-1].endswith("can only be brought back from a backup")
+        assert found.lines[-1].endswith("makes a new database of all that is whole")
 
 
 def test_reindex_and_pack(db: Path) -> None:
@@ -793,7 +794,10 @@ def test_reindex_and_pack(db: Path) -> None:
         [("remove", "drf-alpha"), ("reindex",), ("pack",), ("check",)], AUTHDB_PATH=str(db)
     )
     assert reindexed.out == "indexed 4 packages\n"
-    before, after = (int(packed.out.split()[n].replace(",", "")) for n in (1, 4))
+    told, sizes, kept = packed.lines
+    assert told.startswith("2 earlier states will be gone; c2 of ")
+    before, after = (int(sizes.split()[n].replace(",", "")) for n in (1, 4))
+    assert kept.endswith(".old")
     assert before > after == sum(len(data) for data in content(db).values())
     assert check.out == "4 packages: all is well\n"
 
@@ -998,8 +1002,10 @@ def test_colours_are_for_terminals_that_want_them(template: Path) -> None:
 
 def test_the_help_of_each_command_fits(tmp_path: Path) -> None:
     (commands,) = (a.choices for a in build_parser()._actions if a.dest == "command" and a.choices)
-    assert [*commands][:7] == ["init", "load", "query", "list", "show", "remove", "check"]
-    assert [*commands][7:] == ["reindex", "pack", "export", "publish", "stats", "shell"]
+    assert [*commands][:7] == ["init", "load", "query", "list", "show", "stats", "shell"]
+    assert [*commands][7:13] == ["export", "publish", "remove", "log", "diff", "undo"]
+    assert [*commands][13:17] == ["check", "recover", "reindex", "pack"]
+    assert [*commands][17:] == ["backup", "restore", "inspect"]
     helps = run_all([("--help",), *((name, "--help") for name in commands)], COLUMNS="80")
     for ended in helps:
         assert (ended.err, ended.status) == ("", 0)

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from soak import POINTS, Soak, Writers
+from soak import PACK_POINTS, POINTS, Soak, Writers
 
 from authdb import AuthDB, Package
 from authdb.exceptions import DatabaseExists, DatabaseMissing
 
-KILLS = int(os.environ.get("AUTHDB_KILLS", "50"))
+KILLS = int(os.environ.get("AUTHDB_KILLS", "30"))
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,27 @@ def test_a_kill_at_each_step_of_a_commit(tmp_path: Path, writers: Writers, point
             assert healed is None
     early = list(POINTS)[:4]
     assert (soak.figures["kept, but not acknowledged"] == 0) is (point in early)
+
+
+@pytest.mark.parametrize("point", PACK_POINTS)
+def test_a_kill_at_each_step_of_a_pack(tmp_path: Path, writers: Writers, point: str) -> None:
+    """Whatever the pack has come to, all that was acknowledged is there, the history too as far
+    as no pack was to take it."""
+    soak = Soak(tmp_path / "db", writers, seed=3)
+    for _ in range(2):
+        soak.kill(point)
+    assert soak.figures[point] == 2 and soak.figures["states of the past"] > 0
+
+
+def test_a_killed_reader_leaves_nothing_behind(tmp_path: Path, writers: Writers) -> None:
+    soak = Soak(tmp_path / "db", writers, seed=4)
+    soak.kill()
+    for seed in range(3):
+        soak.look_as_reader(None)
+        with soak.reader(0.01):
+            assert writers.run(soak.folder, soak.log, seed, seconds=0.02)
+        soak.look()
+    assert soak.figures["readers killed"] >= 3
 
 
 @pytest.mark.parametrize("rebuild", [False, True])

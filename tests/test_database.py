@@ -569,15 +569,15 @@ def test_two_that_make_the_same_database_do_not_overwrite_each_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An objects file that holds a transaction is never replaced by another."""
-    from authdb import pairing
+    from authdb import files, generations
 
     def while_another_one_makes_it(root: Any) -> None:
         monkeypatch.undo()
         with AuthDB.create(folder) as other:
             other.add(Package("a", "A"))
-        pairing._new_root(root)
+        generations.new_root(root)
 
-    monkeypatch.setattr(pairing, "_new_root", while_another_one_makes_it)
+    monkeypatch.setattr(files, "new_root", while_another_one_makes_it)
     with pytest.raises(DatabaseExists):
         AuthDB.create(folder)
     with AuthDB.open(folder) as db:

@@ -30,7 +30,7 @@ from authdb.exceptions import (
     FormatError,
     PackageNotFound,
 )
-from authdb.pairing import JOURNAL_DOCIDS, JOURNAL_GENERATIONS
+from authdb.generations import JOURNAL_DOCIDS, JOURNAL_GENERATIONS
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def test_a_session(place: Path, tmp_path: Path, kind: str) -> None:
     variables = {"HOME": str(tmp_path), "PROMPT_TOOLKIT_NO_CPR": "1"}
     with Terminal(*arguments, command=command, **variables) as terminal:
         greeting = terminal.read(prompt)
-        assert "authdb: 5 packages, read-only; authdb shell --write opens it" in greeting
+        assert "authdb: 5 packages, read-only; db.refresh() shows what is new" in greeting
         for name in ("db", "catalog", "packages", "Package", *OPERATORS):
             assert re.search(rf"\b{name}\b", greeting), name
 

@@ -68,6 +68,7 @@ class Machine(RuleBasedStateMachine):
         self.folder = self.home / "db"
         self.packages: dict[str, Record] = {}
         self.docids: dict[str, int] = {}
+        self.restored: set[int] = set()  # by an undo: the others are new
         self.highest = 0
 
     @initialize()
@@ -197,7 +198,7 @@ class Machine(RuleBasedStateMachine):
         assert len(self.db) == len(self.packages)
         assert self.db.check() == []
         docids = {package.name: docid for docid, package in self.db.objects.items()}
-        for docid in set(docids.values()) - set(self.docids.values()):
+        for docid in set(docids.values()) - set(self.docids.values()) - self.restored:
             assert docid > self.highest, "a docid was given twice"
         self.highest = max([self.highest, *docids.values()])
         self.docids = docids

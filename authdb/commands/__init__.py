@@ -16,7 +16,10 @@ _MODULES = {
     "filling": ("init", "load", "remove"),
     "asking": ("query", "list", "show", "stats", "shell"),
     "writing": ("export", "publish"),
-    "keeping": ("check", "reindex", "pack"),
+    "keeping": ("check", "recover", "reindex", "pack"),
+    "past": ("log", "diff", "undo"),
+    "backups": ("backup", "restore"),
+    "strangers": ("inspect",),
 }
 
 

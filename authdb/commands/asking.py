@@ -196,5 +196,7 @@ def do_shell(options: argparse.Namespace) -> int:
     """Open a Python shell with the database."""
     from authdb.shell import run
 
+    if options.write and options.as_of is not None:
+        raise AuthDBError("--write: the past is only to be read; leave out --as-of, or see undo")
     with opened(options, read_only=not options.write) as db:
         return run(db, options.code)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from authdb.database import AuthDB
-from authdb.exceptions import AuthDBError
-from authdb.pairing import CATALOG_FILE, OBJECTS_FILE
+from authdb.exceptions import AuthDBError, AuthDBWarning
+from authdb.files import CATALOG_FILE, OBJECTS_FILE
 from authdb.progress import say
 
-__all__ = ["folder", "made", "opened", "plural"]
+__all__ = ["confirmed", "folder", "made", "opened", "planned", "plural"]
 
 
 def folder(options: argparse.Namespace) -> Path:
@@ -37,10 +39,27 @@ def folder(options: argparse.Namespace) -> Path:
 
 @contextmanager
 def opened(options: argparse.Namespace, read_only: bool = True) -> Iterator[AuthDB]:
-    """The database, open; says so if it had to be healed."""
-    with AuthDB.open(folder(options), read_only=read_only) as db:
+    """The database, open, as of the moment that is asked for; says so if it had to be healed."""
+    as_of = getattr(options, "as_of", None)
+    with AuthDB.open(folder(options), read_only=read_only, as_of=as_of) as db:
         if db.healed:
             say(f"{db.healed}{', in memory only; see: authdb check' * read_only}")
+        yield db
+
+
+@contextmanager
+def planned(options: argparse.Namespace) -> Iterator[AuthDB]:
+    """The database, read-only, to plan a change to it: so nobody has to wait while a person makes
+    up their mind.
+
+    :raises CatalogAhead: as it would be raised where it is opened for writing
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AuthDBWarning)
+        db = AuthDB.open(folder(options), read_only=True)
+    with db:
+        if db.ahead is not None:
+            raise db.ahead
         yield db
 
 
@@ -58,6 +77,17 @@ def made(path: Path) -> Iterator[AuthDB]:
             with suppress(OSError):  # other things are in the folder
                 path.rmdir()
             raise
+
+
+def confirmed(options: argparse.Namespace, question: str) -> bool:
+    """Whether the person agrees. Where there is no terminal, or with --yes, nobody is asked."""
+    if options.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    print(f"authdb: {question} [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer:  # Ctrl-D leaves the cursor behind the question
+        print(file=sys.stderr)
+    return answer.strip().lower() in ("y", "yes")
 
 
 def plural(count: int, word: str = "package") -> str:

@@ -11,8 +11,8 @@ from authdb.commands.asking import known
 from authdb.commands.common import folder, made, opened, plural
 from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError
+from authdb.files import OBJECTS_FILE, pack_cut_short
 from authdb.models import normalize_name
-from authdb.pairing import OBJECTS_FILE, pack_cut_short
 from authdb.progress import say
 
 __all__ = ["do_init", "do_load", "do_remove"]

@@ -1,0 +1,112 @@
+"""The files of a database: which there are, how they are made, and a pack that was cut short."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from authdb.exceptions import DatabaseDamaged, DatabaseExists
+from authdb.generations import new_root, new_token
+from authdb.storage import MyZODB, explain
+
+__all__ = [
+    "CATALOG_FILE",
+    "OBJECTS_FILE",
+    "create_objects",
+    "mend_pack",
+    "pack_cut_short",
+    "sync_folder",
+    "torn_tails",
+]
+
+OBJECTS_FILE = "data.fs"
+CATALOG_FILE = "catalog.fs"
+
+
+def create_objects(folder: Path) -> None:
+    """Make the objects file of a new database; the catalog is made when it is opened.
+
+    :raises DatabaseExists: there is one
+    """
+    target = folder / OBJECTS_FILE
+    there_is_one = DatabaseExists(folder, "there is a database already")
+    try:
+        if target.exists() or pack_cut_short(folder):
+            raise there_is_one
+        for left in (CATALOG_FILE, f"{OBJECTS_FILE}.old"):
+            if (folder / left).exists():
+                raise DatabaseDamaged(
+                    folder,
+                    f"{OBJECTS_FILE} is gone, though {left} is there: bring it back from a backup, "
+                    "or move what is left elsewhere to begin anew",
+                )
+        folder.mkdir(parents=True, exist_ok=True)
+        # Made under another name, then given its own: a database is there whole, or not at all.
+        draft = folder / f".new-{new_token()}.fs"
+        try:
+            with MyZODB(draft) as objects:
+                new_root(objects.dbroot)
+                manager = objects.connection.transaction_manager
+                manager.get().note("a new database")
+                manager.commit()
+            try:
+                target.hardlink_to(draft)  # a rename would replace one made in the meantime
+            except FileExistsError:
+                raise there_is_one from None
+            except OSError:  # a file system without such links
+                draft.rename(target)
+            sync_folder(folder)
+        finally:
+            for leftover in folder.glob(draft.name + "*"):
+                leftover.unlink()
+    except OSError as error:
+        raise explain(error, folder) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that the names in ``folder`` are on disk, as fsync does for what is in a file."""
+    with suppress(PermissionError):  # where folders cannot be opened, names are kept otherwise
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def pack_cut_short(folder: Path) -> bool:
+    """Whether a crash came between the two renames that end the pack of the objects: then the
+    file has its old name no longer, and the packed one not yet."""
+    target = folder / OBJECTS_FILE
+    return not target.exists() and all(
+        Path(f"{target}{suffix}").exists() for suffix in (".old", ".pack")
+    )
+
+
+def mend_pack(folder: Path) -> None:
+    """Bring back the file as it was before the pack that was cut short.
+
+    :raises DatabaseLocked: the pack is not cut short, but going on
+    """
+    from zc.lockfile import LockError, LockFile
+
+    target = folder / OBJECTS_FILE
+    try:
+        lock = LockFile(f"{target}.lock")
+    except LockError as error:
+        raise explain(error, target) from error
+    try:
+        if pack_cut_short(folder):  # still, now that nobody else writes
+            Path(f"{target}.old").rename(target)
+    finally:
+        lock.close()
+
+
+def torn_tails(folder: Path) -> list[Path]:
+    """What ZODB cut off the two files when they were opened after a crash: half a change each."""
+    return sorted(
+        file
+        for name in (OBJECTS_FILE, CATALOG_FILE)
+        for file in folder.glob(f"{name}.tr*")
+        if file.name.removeprefix(f"{name}.tr").isdigit()
+    )

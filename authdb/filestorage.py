@@ -1,0 +1,220 @@
+"""`OneFile`: ZODB's FileStorage, which trusts less what it finds in its files."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from persistent.TimeStamp import TimeStamp
+from ZODB._compat import FILESTORAGE_MAGIC
+from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.FileStorage import _truncate
+from ZODB.FileStorage.format import CorruptedDataError
+from ZODB.utils import u64, z64
+
+from authdb.exceptions import DatabaseDamaged
+from authdb.records import next_whole, torn_at
+
+__all__ = ["OneFile", "Replaced", "Revision", "TornTail"]
+
+
+class Revision(NamedTuple):
+    """One state of one object in a storage: its transaction id, who made it, with which note, and
+    where it is in the file, if there is one."""
+
+    oid: bytes
+    tid: bytes
+    user: bytes
+    note: bytes
+    position: int = 0
+
+
+class TornTail(DatabaseDamaged):
+    """The file ends in half a transaction, which opening it for writing would cut off."""
+
+
+class Replaced(Exception):
+    """A pack put another file in the place of this one while it was being opened."""
+
+
+class OneFile(FileStorage):
+    """A FileStorage that
+
+    - closes what it has opened when its constructor fails;
+    - knows its last transaction after a torn one was cut off;
+    - reads past no torn one, whatever is in it;
+    - believes its index only if that is as it was saved;
+    - cuts nothing off that holds whole transactions, as ZODB does after a flipped length;
+    - reads on from the file that it has opened when a pack puts another in its place;
+    - has a packed file on disk before that takes the place of the other.
+    """
+
+    _file: Any = None
+    _tfile: Any = None
+    _files: Any = None
+    _pos = 2**62  # until it is known where the last transaction ends
+
+    def __init__(self, path: str, read_only: bool, cut: bool = True, trust: bool = True) -> None:
+        self._may_cut, self._trust = cut, trust
+        try:
+            super().__init__(path, read_only=read_only)
+            if isinstance(self._file, _Upto):
+                self._file = self._file.whole
+            # Its own idea of the last transaction is the torn one: with the zeros that a power
+            # failure can leave there, nothing could be read, and with garbage the next one would
+            # be dated in any year.
+            self._ltid = self._last_whole_transaction()
+            self._ts = TimeStamp(self._ltid)
+            if read_only:
+                self._keep_at_hand(path)
+        except BaseException:
+            for opened in (self._file, self._tfile, self._files, getattr(self, "_lock_file", None)):
+                if opened is not None:
+                    opened.close()
+            raise
+
+    def _restore_index(self) -> Any:
+        # Here the file is open, and nothing of it was cut off yet.
+        index = Path(f"{self._file_name}.index")
+        found = super()._restore_index() if self._trust and _is_sealed(index) else None
+        torn = self._look_at_tail(found[1] if found else len(FILESTORAGE_MAGIC))
+        if torn is not None:
+            # ZODB would read what is there as a header, and stumble over most of what it may be.
+            if self._is_read_only:
+                self._file = _Upto(self._file, torn)
+            else:
+                _truncate(self._file, self._file_name, torn)
+        return found
+
+    def _save_index(self) -> None:
+        super()._save_index()
+        if not self._is_read_only:
+            with suppress(OSError):  # one without a seal is made anew
+                _seal(Path(f"{self._file_name}.index"))
+
+    def _look_at_tail(self, start: int) -> int | None:
+        """Where half a change begins, after which there is nothing; None if all is whole."""
+        self._file.seek(0)
+        if self._file.read(len(FILESTORAGE_MAGIC)) != FILESTORAGE_MAGIC:
+            return None  # no such file at all, which ZODB finds out for itself
+        position, seen = torn_at(self._file, start), None
+        while position is not None and position != seen:
+            whole, seen = next_whole(self._file, position), position
+            # A writer may have gone on in the meantime: what was half is whole then.
+            position = torn_at(self._file, position)
+        if position is None:
+            return None
+        if whole is not None:
+            raise DatabaseDamaged(
+                self._file_name,
+                f"it is damaged at byte {position:,}, and whole changes follow: nothing is "
+                "written to it; see: authdb check",
+            )
+        if not self._is_read_only and not self._may_cut:
+            raise TornTail(self._file_name, f"what begins at byte {position:,} is half a change")
+        return position
+
+    def _read_data_header(self, pos: int, *args: Any) -> Any:
+        head = super()._read_data_header(pos, *args)
+        # Or it would be tried to read so much, and to go round in circles.
+        if head.plen > self._pos or head.prev >= pos:
+            raise CorruptedDataError(head.oid, "a record with a wrong length or pointer", pos)
+        return head
+
+    @staticmethod
+    def packer(storage: Any, *args: Any) -> Any:
+        packed = FileStorage.packer(storage, *args)
+        if packed is not None:
+            # ZODB only renames it: after a power failure it could be empty. Whoever packs holds
+            # the commit lock from here on.
+            try:
+                with Path(f"{storage._file_name}.pack").open("r+b") as file:
+                    os.fsync(file.fileno())
+            except BaseException:
+                storage._commit_lock.release()
+                raise
+        return packed
+
+    def revisions(self, oid: bytes, size: int) -> list[Revision]:
+        """The last ``size`` revisions of an object, the newest first.
+
+        Unlike ``history``, which unpickles what transactions were extended by, and ``loadSerial``,
+        which looks for one by going through all that are newer, it needs one pass for them all.
+        """
+        found: list[Revision] = []
+        with self._lock:
+            position = self._lookup_pos(oid)
+            while position and len(found) < size:
+                head = self._read_data_header(position)
+                begun = self._read_txn_header(head.tloc)
+                found.append(Revision(oid, head.tid, begun.user, begun.descr, position))
+                position = head.prev
+        return found
+
+    def data_of(self, revision: Revision) -> bytes:
+        """The record of a revision."""
+        with self._lock:
+            head = self._read_data_header(revision.position)
+            if head.plen:
+                return bytes(self._file.read(head.plen))
+        return bytes(self.loadSerial(revision.oid, revision.tid))  # one that ZODB's undo made
+
+    def _keep_at_hand(self, path: str) -> None:
+        # ZODB opens the file again, by its name, for its first reader. After a pack that would be
+        # another file. As only one thread reads here, one handle is enough for good.
+        spare = Path(path).open("rb")  # noqa: SIM115 - the pool closes it
+        self._files._files.append(spare)
+        if not os.path.sameopenfile(spare.fileno(), self._file.fileno()):
+            raise Replaced
+
+    def close(self) -> None:
+        for file in (self._file, self._tfile):
+            if file is not None:
+                # On a full disk it cannot be flushed: what is left in it was never committed.
+                with suppress(OSError):
+                    file.close()
+        super().close()
+
+    def _last_whole_transaction(self) -> bytes:
+        if self._pos <= len(FILESTORAGE_MAGIC):
+            return bytes(z64)
+        self._file.seek(self._pos - 8)  # each one ends with its length
+        self._file.seek(self._pos - 8 - u64(self._file.read(8)))
+        return bytes(self._file.read(8))
+
+
+class _Upto:
+    """A file, as if it ended at ``end``."""
+
+    def __init__(self, whole: Any, end: int) -> None:
+        self.whole, self._end = whole, end
+        self.tell, self.close = whole.tell, whole.close
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            position, whence = position + self._end, os.SEEK_SET
+        return int(self.whole.seek(position, whence))
+
+    def read(self, size: int) -> bytes:
+        return bytes(self.whole.read(max(0, min(size, self._end - self.tell()))))
+
+
+# ZODB takes its index on trust. One with a flipped byte hides packages, and has their ids given to
+# others. So a checksum is put behind it, where ZODB does not look.
+
+
+def _seal(index: Path) -> None:
+    checksum = zlib.crc32(index.read_bytes())
+    with index.open("ab") as file:
+        file.write(checksum.to_bytes(4, "big"))
+
+
+def _is_sealed(index: Path) -> bool:
+    try:
+        found = index.read_bytes()
+    except OSError:
+        return False
+    return zlib.crc32(found[:-4]).to_bytes(4, "big") == found[-4:]

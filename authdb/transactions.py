@@ -1,0 +1,277 @@
+"""How an open pair is changed: guarded, indexed, and then committed to both files, or forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from authdb.exceptions import (
+    AuthDBError,
+    DatabaseClosed,
+    DatabaseError,
+    DatabaseReadOnly,
+    InvalidValue,
+    PackageExists,
+    PackageNotFound,
+)
+from authdb.files import CATALOG_FILE, OBJECTS_FILE
+from authdb.models import Package
+from authdb.pairing import Pair
+from authdb.storage import explain
+
+__all__ = ["Changes", "Session"]
+
+
+class Changes:
+    """What the open transaction has done so far."""
+
+    def __init__(self) -> None:
+        self.docids: set[int] = set()
+        self.added: set[int] = set()  # of these
+        self.broken = False  # whether a change failed half-way
+        self.about = False  # whether what is said of the whole was changed
+        #: Packages whose fields were set, by their id(), with the values that are indexed. ZODB
+        #: says only once in a transaction that an object changes, so each has to be looked at.
+        self.edited: dict[int, tuple[Package, dict[str, Any] | None]] = {}
+
+    def kinds(self, packages: Any) -> dict[str, set[int]]:
+        """The docids by what became of them (see `authdb.generations.KINDS`), given the packages
+        that there are now."""
+        left = {docid for docid in self.docids if docid in packages}
+        return {
+            "added": left & self.added,
+            "changed": left - self.added,
+            "removed": self.docids - left - self.added,
+        }
+
+
+class Session:
+    """An open `Pair`, and the transaction that is open in it, if any.
+
+    Attributes: ``pair``; ``changes`` (the open transaction's, or None); ``closed``.
+    """
+
+    def __init__(self, pair: Pair) -> None:
+        self.changes: Changes | None = None
+        self.closed = False
+        self._refused: list[Any] = []
+        self.take(pair)
+
+    def take(self, pair: Pair) -> None:
+        """Work on ``pair`` from now on."""
+        self.pair = pair
+        self._refused.clear()
+        for database in (pair.objects, pair.catalogs):
+            assert database is not None
+            database.connection.guard = self._guard
+
+    @property
+    def path(self) -> Path | None:
+        """The folder; None in memory."""
+        return self.pair.folder
+
+    @property
+    def root(self) -> Any:
+        """The objects' root mapping.
+
+        :raises DatabaseClosed: it was closed
+        """
+        if self.closed:
+            raise DatabaseClosed(self.path or "the database", "it was closed; open it again")
+        while self._refused:
+            self._refused.pop()._p_invalidate()
+        return self.pair.root
+
+    def writable(self) -> None:
+        """
+        :raises DatabaseReadOnly: it was opened for reading
+        """
+        self.root  # noqa: B018 - raises where it is closed
+        if self.pair.read_only:
+            raise DatabaseReadOnly(self.path, "it was opened for reading only")
+
+    def close(self) -> None:
+        """Close both files, giving up an open transaction. Closing again does nothing."""
+        if not self.closed:
+            self.closed = True
+            self.pair.close()
+
+    # -- changing ----------------------------------------------------------------------------
+
+    @contextmanager
+    def change(self, note: str) -> Iterator[Changes]:
+        """The open transaction, or else one for this change alone."""
+        self.writable()
+        if self.changes is None:
+            with Transaction(self, note) as changes:
+                yield changes
+            return
+        changes = self.changes
+        try:
+            yield changes
+        except (PackageExists, PackageNotFound, InvalidValue):
+            raise  # nothing was touched yet
+        except BaseException:
+            changes.broken = True
+            raise
+
+    def _guard(self, obj: Any) -> None:
+        """Called by ZODB when a stored object changes."""
+        if self.changes is None:
+            # BTrees say so when they have changed in memory: that is undone before the next use.
+            self._refused.append(obj)
+            raise DatabaseReadOnly(
+                self.path or "the database",
+                "changes are made with add, update, remove, or inside `with db.transaction():`"
+                if not self.pair.read_only
+                else "it was opened for reading only",
+            )
+        if isinstance(obj, Package):
+            self.changes.edited.setdefault(id(obj), (obj, None))
+
+    def index_edited(self) -> None:
+        """Index the packages whose fields were set directly."""
+        if self.changes is None:
+            return
+        packages, docids = self.root["packages"], self.root["docids"]
+        for key, (package, indexed) in list(self.changes.edited.items()):
+            if vars(package) == indexed:
+                continue
+            docid = docids.get(package.name)
+            if docid is not None and packages[docid] is package:
+                self.pair.catalog.reindex_doc(docid, package)
+                self.changes.docids.add(docid)
+            self.changes.edited[key] = package, dict(vars(package))
+
+    # -- committing --------------------------------------------------------------------------
+
+    def commit(self, note: str | None) -> None:
+        """Write what the open transaction has done, if it has done anything."""
+        assert self.changes is not None
+        if self.changes.broken:
+            raise AuthDBError("a change failed half-way: nothing of this transaction is written")
+        self.index_edited()
+        if not self.changes.docids and not self.changes.about:
+            return
+        pair = self.pair
+        pair.advance(self.changes.kinds(pair.root["packages"]))
+        transaction = pair.manager.get()
+        transaction.note(_storable(note or "changed by a program"))
+        transaction.user = _storable(_user())
+        self._finish((pair.root["generation"], pair.root["token"]))
+
+    def rebuild(self) -> None:
+        """Put a new catalog in place of the old one, and write it."""
+        with Transaction(self, None):
+            self.pair.rebuild()
+            self.pair.manager.get().note("rebuilt the catalog")
+            self._finish(None)
+
+    def renew(self) -> None:
+        """Make the file of the catalog anew, and do without the indexes that ZODB keeps of where
+        records are: all of these follow from the objects."""
+        self.writable()
+        assert self.path is not None
+        self.pair.close()
+        for file in (f"{OBJECTS_FILE}.index", CATALOG_FILE, f"{CATALOG_FILE}.index"):
+            (self.path / file).unlink(missing_ok=True)
+        self._reopen()
+
+    def _finish(self, mark: tuple[int, str] | None) -> None:
+        """Commit the state ``mark``, or a new catalog of the same one; if that fails half-way,
+        find out how far it got."""
+        pair = self.pair
+        before = pair.objects.storage.lastTransaction()  # type: ignore[union-attr]
+        try:
+            pair.manager.commit()
+        except BaseException as error:
+            pair.manager.abort()
+            kept = self._was_kept(mark, before)
+            if not isinstance(error, Exception):
+                raise  # Ctrl-C, whether the change was kept or not
+            if not kept:
+                raise explain(error, self.path or "the database") from error
+
+    def _was_kept(self, mark: tuple[int, str] | None, before: bytes) -> bool:
+        """Whether the change that failed to commit is on disk all the same."""
+        objects, catalogs = self.pair.objects, self.pair.catalogs
+        assert objects is not None and catalogs is not None
+        if self.path is None:
+            return False
+        finished: bool = objects.storage.lastTransaction() != before
+        # A FileStorage closes itself when its finish fails; then it cannot tell.
+        if not (finished or objects.storage._file.closed or catalogs.storage._file.closed):
+            return False
+        # The second phase failed: the files may be apart, as after a crash. Do as then.
+        self._reopen()
+        # If not finished, they may show the change, but the disk has not promised to keep it.
+        return finished and (self.root["generation"], self.root["token"]) == mark
+
+    def _reopen(self) -> None:
+        self.pair.close()
+        try:
+            pair = Pair(self.path)
+        except BaseException as error:
+            self.closed = True
+            if isinstance(error, Exception):
+                raise DatabaseError(
+                    self.path,
+                    "it could not be opened again, and is closed; the next open heals it if it "
+                    "can: " + str(explain(error, self.path)),
+                ) from error
+            raise
+        self.take(pair)
+
+
+class Transaction:
+    """The block of a ``with`` whose changes are written together when it is left, or not at all.
+
+    A class, not a generator function with `contextlib.contextmanager`: an interrupt between the
+    calls within that one's exit would leave the transaction open for good.
+    """
+
+    def __init__(self, session: Session, note: str | None) -> None:
+        self._session, self._note = session, note
+
+    def __enter__(self) -> Changes:
+        session = self._session
+        session.writable()
+        if session.changes is not None:
+            raise AuthDBError("a transaction is open already; changes go into that one")
+        changes = session.changes = Changes()
+        return changes
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        session, written = self._session, False
+        try:
+            if kind is None:
+                session.commit(self._note)
+                written = True
+        finally:
+            session.changes = None
+            if not session.closed:
+                if not written:
+                    session.pair.forget()
+                session.pair.manager.abort()
+
+
+def _storable(text: str) -> str:
+    """``text`` as ZODB stores it beside a transaction: UTF-8, of at most 65,535 bytes."""
+    return text.encode("utf-8", "replace")[:60_000].decode("utf-8", "ignore")
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no such user, as in some containers
+        return "unknown"
