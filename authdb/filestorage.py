@@ -171,11 +171,19 @@ class OneFile(FileStorage):
             raise Replaced
 
     def close(self) -> None:
+        # On a full disk a file cannot be flushed, or only in part: what is left in it was never
+        # committed. Whoever opens it next would cut it off, and keep it beside on the full disk.
+        is_open = self._file is not None and not self._file.closed and not self._is_read_only
+        handle = os.dup(self._file.fileno()) if is_open else None
         for file in (self._file, self._tfile):
             if file is not None:
-                # On a full disk it cannot be flushed: what is left in it was never committed.
                 with suppress(OSError):
                     file.close()
+        if handle is not None:
+            with suppress(OSError):
+                if os.fstat(handle).st_size > self._pos:
+                    os.ftruncate(handle, self._pos)
+            os.close(handle)
         super().close()
 
     def _last_whole_transaction(self) -> bytes:

@@ -115,9 +115,14 @@ def touched_in(said: Mapping[str, Any]) -> dict[str, Docids]:
 
 
 class Docids:
-    """Docids, ascending, kept as runs of successive ones."""
+    """Docids, ascending, kept as runs of successive ones: first, length, first, length, ...
+
+    :raises ValueError: that is not what ``runs`` are, as in a damaged record
+    """
 
     def __init__(self, runs: tuple[int, ...]) -> None:
+        if len(runs) % 2 or not all(type(number) is int and number > 0 for number in runs):
+            raise ValueError("no runs of docids")
         self._runs = runs
 
     def __len__(self) -> int:
