@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
@@ -14,34 +13,29 @@ from ZODB.FileStorage import FileStorage
 
 from authdb.exceptions import (
     AuthDBError,
-    CatalogAhead,
     DatabaseError,
     DatabaseMissing,
     PackageExists,
-    PackageNotFound,
-    QueryError,
     shown,
 )
 from authdb.files import OBJECTS_FILE, create_objects, mend_pack, pack_cut_short
 from authdb.generations import give_up
-from authdb.models import Package, normalize_name
-from authdb.moments import Moment, parse_change, parse_moment, parse_span
+from authdb.models import Package
+from authdb.moments import parse_change, parse_span
 from authdb.pairing import Pair
-from authdb.results import Result
+from authdb.reading import Reading, as_moment, normal
 from authdb.storage import explain, is_there
 from authdb.transactions import Session, Transaction
 
 if TYPE_CHECKING:
     from authdb.checking import Finding
-    from authdb.history import Change, Difference, Edit
     from authdb.packing import Packed
-    from authdb.storage import MyZODB
     from authdb.undoing import Undone
 
 __all__ = ["AuthDB"]
 
 
-class AuthDB:
+class AuthDB(Reading):
     """A catalogue of packages: a folder with the objects and, derived from them, the catalog.
 
     It is made by `open`, `create` or `in_memory`, and is a context manager. It belongs to the
@@ -91,7 +85,7 @@ class AuthDB:
         :raises DatabaseError: its other kinds, see `authdb.exceptions`
         """
         folder = _folder(path)
-        moment = _moment(as_of)
+        moment = as_moment(as_of)
         if not trust or moment is not None:
             read_only = True
         try:
@@ -122,22 +116,7 @@ class AuthDB:
         """A new, empty database that is gone when it is closed."""
         return cls(Pair(None))
 
-    # -- reading -----------------------------------------------------------------------------
-
-    @property
-    def path(self) -> Path | None:
-        """The folder; None in memory."""
-        return self._pair.folder
-
-    @property
-    def read_only(self) -> bool:
-        """Whether it was opened for reading only."""
-        return self._pair.read_only
-
-    @property
-    def moment(self) -> Moment | None:
-        """The moment of the past that is shown; None where it is the present. See `open`."""
-        return self._pair.as_of
+    # -- as a whole --------------------------------------------------------------------------
 
     def refresh(self) -> bool:
         """Show what others have changed since this reader was opened or refreshed.
@@ -162,27 +141,6 @@ class AuthDB:
             self.refreshed()
         return True
 
-    @property
-    def healed(self) -> str | None:
-        """What had to be done to the catalog on opening, in words; None as a rule."""
-        return self._pair.healed
-
-    @property
-    def ahead(self) -> CatalogAhead | None:
-        """That the objects had lost their last changes when it was opened, if they had."""
-        return self._pair.ahead
-
-    @property
-    def generation(self) -> int:
-        """How many changes there have been."""
-        return int(self._root["generation"])
-
-    @property
-    def as_of(self) -> date | None:
-        """The day as of which the facts hold, where the edition that was loaded says so."""
-        day: date | None = self._root.get("as_of")
-        return day
-
     def set_as_of(self, day: date | None) -> None:
         """Say as of which day the facts hold.
 
@@ -194,88 +152,6 @@ class AuthDB:
             with self._session.change(f"the facts hold as of {day}") as changes:
                 self._root["as_of"] = day
                 changes.about = True
-
-    @property
-    def catalog(self) -> Any:
-        """The `PackageCatalog` (repoze.catalog's Catalog)."""
-        self._root  # noqa: B018 - raises where the database is closed
-        return self._pair.catalog
-
-    @property
-    def objects(self) -> Any:
-        """A mapping, docid -> `Package`, in the order of docids."""
-        return self._root["packages"]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The package called ``name``, in whatever spelling; ``default`` where there is none."""
-        docid = self._root["docids"].get(_normal(name))
-        return default if docid is None else self.objects[docid]
-
-    def __getitem__(self, name: str) -> Package:
-        """As `get`.
-
-        :raises PackageNotFound: there is none
-        """
-        return self.objects[self._docid(name)]  # type: ignore[no-any-return]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _normal(name) in self._root["docids"]
-
-    def __len__(self) -> int:
-        return int(self.catalog["name"].documentCount())
-
-    def __bool__(self) -> bool:
-        return True  # an empty database is one all the same
-
-    def __iter__(self) -> Iterator[Package]:
-        """The packages, in the order in which they were added.
-
-        Those that there were when it began: packages may be changed and removed meanwhile.
-        """
-        objects = self.objects
-        for docid in array("i", objects.keys()):
-            if docid in objects:
-                yield objects[docid]
-
-    def find(
-        self,
-        query: Any = None,
-        *,
-        names: Mapping[str, Any] | None = None,
-        sort: str | None = None,
-        reverse: bool = False,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> Result:
-        """Ask which packages match.
-
-        :param query: a query object, the same as text (see `authdb.query.parse_query`), or None
-            for all packages
-        :param names: values for the bare names in the query: the safe way for what comes from
-            outside
-        :param sort: ``last_update``, ``last_release``, ``last_commit``, ``name``, ``license``,
-            or ``relevance`` of the text searches in the query; None for the order in which the
-            packages were added. Those without the value come last either way
-        :param reverse: the other way round
-        :param limit: how many packages the result shows at most; its ``len`` is unlimited
-        :param offset: how many it leaves out first
-        :raises QueryError: with the position of the mistake, if the query is text
-        """
-        for option, value in (("limit", limit), ("offset", offset)):
-            if value is not None and (not isinstance(value, int) or value < 0):
-                raise QueryError(f"{option} is a number from 0 on, not {value!r}")
-        catalog = self.catalog
-        self._session.index_edited()
-        docids = catalog.find(query, names, sort, reverse)
-        return Result(docids, self._load, limit, offset)
-
-    def _load(self, docid: int) -> Package:
-        try:
-            return self.objects[docid]  # type: ignore[no-any-return]
-        except KeyError:
-            raise PackageNotFound(
-                str(docid), reason=f"the package of docid {docid} was removed since it was found"
-            ) from None
 
     # -- changing ----------------------------------------------------------------------------
 
@@ -376,44 +252,11 @@ class AuthDB:
             changes.edited.pop(id(root["packages"][docid]), None)
             self._pair.catalog.unindex_doc(docid)
             del root["packages"][docid]
-            del root["docids"][_normal(name)]
-            give_up(root, _normal(name))
+            del root["docids"][normal(name)]
+            give_up(root, normal(name))
             changes.docids.add(docid)
 
     # -- the past ----------------------------------------------------------------------------
-
-    def log(self, limit: int | None = None, offset: int = 0) -> list[Change]:
-        """What was changed, the newest change first.
-
-        :param limit: how many changes at most
-        :param offset: how many are left out first
-        """
-        from authdb.history import log
-
-        return list(log(self._objects_file, limit, offset))
-
-    def log_of(self, name: str) -> list[Edit]:
-        """What was done to the package of that name, and to those called so before; the newest
-        first.
-
-        :raises PackageNotFound: none is called so, and none was
-        """
-        from authdb.history import log_of
-
-        return log_of(self._objects_file, _normal(name))
-
-    def diff(self, start: object, end: object = None) -> list[Difference]:
-        """The packages that differ between two moments (see `open`).
-
-        :param end: None for what is shown now
-        :raises NoSuchMoment: the history that is kept does not reach back so far
-        """
-        from authdb.history import diff
-
-        first, last = _moment(start, "start"), _moment(end, "end")
-        if first is None:
-            raise AuthDBError("start: a moment belongs here, such as '2 weeks ago'")
-        return list(diff(self._objects_file, first, last))
 
     def undo(
         self,
@@ -439,12 +282,6 @@ class AuthDB:
         except ValueError as error:
             raise AuthDBError(f"{error}, not {shown(change)}") from None
         return undo(self._session, which, force=force, dry_run=dry_run, note=note)
-
-    @property
-    def _objects_file(self) -> MyZODB:
-        self._root  # noqa: B018 - raises where the database is closed
-        assert self._pair.objects is not None
-        return self._pair.objects
 
     # -- keeping well ------------------------------------------------------------------------
 
@@ -529,27 +366,6 @@ class AuthDB:
 
     # -- within ------------------------------------------------------------------------------
 
-    @property
-    def _pair(self) -> Pair:
-        return self._session.pair
-
-    @property
-    def _root(self) -> Any:
-        return self._session.root
-
-    def _docid(self, name: str) -> int:
-        docids = self._root["docids"]
-        docid = docids.get(_normal(name))
-        if docid is None:
-            raise PackageNotFound(name, docids)
-        return int(docid)
-
-
-def _normal(name: str) -> str:
-    if not isinstance(name, str):
-        raise AuthDBError(f"the name of a package is text, not {type(name).__name__}")
-    return normalize_name(name)
-
 
 def _folder(path: str | Path) -> Path:
     try:
@@ -559,13 +375,6 @@ def _folder(path: str | Path) -> Path:
     if "\0" in str(folder):
         raise DatabaseError(repr(str(path)), "a path has no NUL character")
     return folder
-
-
-def _moment(value: object, what: str = "as_of") -> Moment | None:
-    try:
-        return None if value is None else parse_moment(value)
-    except ValueError as error:
-        raise AuthDBError(f"{what}: {error}") from None
 
 
 def _missing(folder: Path) -> str:

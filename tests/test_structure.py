@@ -45,6 +45,7 @@ LADDER = [
     "history",
     "undoing",
     "packing",
+    "reading",
     "database",
     "pieces",
     "backup",
