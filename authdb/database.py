@@ -310,6 +310,10 @@ class AuthDB(Reading):
                 of_files += examine_file(database.storage, of_objects)  # type: ignore[union-attr]
         if self.read_only and self.ahead:
             findings.insert(0, Finding(OBJECTS_FILE, str(self.ahead), True))
+            rest = pair.objects.path.stat().st_size - pair.objects.storage.getSize()  # type: ignore[union-attr]
+            if rest:
+                what = f"its last {rest:,} bytes are no whole change, but may hold packages"
+                findings.append(Finding(OBJECTS_FILE, what, False))
         if repair and any(finding.repairable for finding in of_files):
             self._session.renew()
         elif repair and any(finding.repairable for finding in findings):

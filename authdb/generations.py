@@ -39,8 +39,16 @@ __all__ = [
     "touched_in",
 ]
 
-#: What the objects' root has to have, beside its format.
-KEYS = ("uuid", "generation", "token", "journal", "packages", "docids", "next_docid")
+#: What the objects' root has to have, beside its format, and of which kind.
+KEYS: Mapping[str, type] = {
+    "uuid": str,
+    "generation": int,
+    "token": str,
+    "journal": tuple,
+    "packages": BTrees.family32.IO.BTree,
+    "docids": BTrees.family32.OO.BTree,
+    "next_docid": int,
+}
 
 #: The journal reaches back this many generations, and names at most this many docids.
 JOURNAL_GENERATIONS = 8

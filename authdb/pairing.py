@@ -286,9 +286,10 @@ class Pair:
             raise FormatError(self.folder, None, FORMAT)
         if found != FORMAT:
             raise FormatError(self.folder, found, FORMAT)
-        missing = [key for key in generations.KEYS if key not in self.root]
-        if missing:
-            raise DatabaseDamaged(self.folder, f"its root lacks {', '.join(missing)}")
+        kinds = generations.KEYS.items()
+        wrong = [key for key, kind in kinds if not isinstance(self.root.get(key), kind)]
+        if wrong:
+            raise DatabaseDamaged(self.folder, f"its root lacks {', '.join(wrong)}")
 
     def _snapshot_of_catalog(self, path: Path, scratch: bool) -> MyZODB:
         try:

@@ -8,7 +8,13 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from authdb.exceptions import AuthDBError, CatalogAhead, PackageNotFound, QueryError
+from authdb.exceptions import (
+    AuthDBError,
+    CatalogAhead,
+    DatabaseDamaged,
+    PackageNotFound,
+    QueryError,
+)
 from authdb.models import Package, normalize_name
 from authdb.moments import Moment, parse_moment
 from authdb.pairing import Pair
@@ -144,6 +150,9 @@ class Reading:
         try:
             return self.objects[docid]  # type: ignore[no-any-return]
         except KeyError:
+            if self.read_only:  # where nothing can have been removed
+                what = f"docid {docid} is in the catalog, and no package: see: authdb check"
+                raise DatabaseDamaged(self.path, what) from None
             raise PackageNotFound(
                 str(docid), reason=f"the package of docid {docid} was removed since it was found"
             ) from None

@@ -20,6 +20,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import lt
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -253,6 +254,10 @@ class _Connection(Connection):
             if self.unknown is not None and type(obj) is not PersistentMapping:
                 obj._p_invalidate()
                 raise ValueError(f"there is no class {self.unknown}")
+            if not self.order and not _is_ordered(obj):
+                # With one key out of order others are not found, and a change may lose them.
+                obj._p_invalidate()
+                raise ValueError("its keys are out of order")
         except OSError as error:  # the disk's trouble of the moment, not the record's
             raise explain(error, path) from error
         except MemoryError:
@@ -263,6 +268,25 @@ class _Connection(Connection):
                 path,
                 f"{what} cannot be read ({_words(error.__cause__ or error)}); see: authdb check",
             ) from error
+
+
+def _is_ordered(node: Any) -> bool:
+    """Whether the keys in a node of a tree ascend; true of all other objects."""
+    kind = type(node).__name__
+    if not kind.endswith(("BTree", "Bucket", "Set")):
+        return True
+    state = node.__getstate__()
+    if kind.endswith(("BTree", "TreeSet")):
+        if state is None:
+            return True
+        if len(state) > 1:  # child, key, child, ..., and the first bucket
+            return _ascend(state[0][1::2])
+        state = state[0][0]  # the only bucket, within the tree
+    return _ascend(state[0] if kind.endswith("Set") else state[0][::2])
+
+
+def _ascend(keys: tuple[Any, ...]) -> bool:
+    return all(map(lt, keys, keys[1:]))
 
 
 _databases: dict[int, type[DB]] = {}
