@@ -32,7 +32,8 @@ from authdb.exceptions import (
     FormatError,
     NoSuchMoment,
 )
-from authdb.files import CATALOG_FILE, OBJECTS_FILE, pack_cut_short, sync_folder
+from authdb.files import CATALOG_FILE, OBJECTS_FILE, pack_cut_short, refuse_backups, sync_folder
+from authdb.generations import lag
 from authdb.models import FORMAT
 from authdb.pieces import Piece, Repository, in_utc, write_whole
 from authdb.storage import MyZODB, explain
@@ -108,10 +109,18 @@ def _backup(folder: Path, data: Repository, catalog: Repository, full: bool) -> 
     moment = _moment_after(data.last(), catalog.last())
     size = 0
     # A catalog that cannot be read is not worth keeping: whoever restores builds it anew.
+    seen: dict[str, object] = {}
+
+    def take_catalog(catalogs: MyZODB) -> int:
+        seen.update({key: catalogs.dbroot.get(key) for key in ("uuid", "generation", "token")})
+        return catalog.take(catalogs, moment, full)[1]
+
     with suppress(DatabaseMissing, DatabaseDamaged, FormatError):
-        _, size = _read(folder / CATALOG_FILE, lambda file: catalog.take(file, moment, full))
+        size = _read(folder / CATALOG_FILE, take_catalog)
 
     def take(objects: MyZODB) -> tuple[str, int, int]:
+        _identity(objects)
+        lag(objects.dbroot, seen, folder)  # raises where the objects have lost their tail
         return *data.take(objects, moment, full), _identity(objects)[1]
 
     kind, its_size, generation = _read(folder / OBJECTS_FILE, take)
@@ -250,6 +259,7 @@ def restore(source: str | Path, path: str | Path, *, as_of: datetime | None = No
     with _told(source):
         pieces = _newest(source, as_of)
     with _told(folder):
+        refuse_backups(folder)
         _look_at_place(folder)
         with _place(folder) as draft:
             restored = _restore(source, pieces, draft)

@@ -52,7 +52,7 @@ def examine(root: Any, catalog_root: Any) -> list[Finding]:
     catalog = catalog_root["catalog"]
     findings += _objects(root, reference)
     for name, expected in reference.items():
-        findings += _index(name, expected, catalog)
+        findings += _index(name, expected, catalog, reference["name"])
     findings += [
         Finding(f"index {name}", "it belongs to no catalog of this format", True)
         for name in _attempt(lambda: sorted(set(catalog) - set(reference))) or ()
@@ -134,12 +134,15 @@ def _is_newest(package: Any) -> bool:
 # -- files -----------------------------------------------------------------------------------
 
 
-def examine_file(storage: Any, of_objects: bool) -> Iterator[Finding]:
+def examine_file(storage: Any, root: Any = None) -> Iterator[Finding]:
     """Everything that is wrong in the file of a FileStorage, up to where it was whole when it was
     opened.
 
-    :param of_objects: whether it holds the objects, or else the catalog, which can be mended
+    :param root: of the objects, if the file holds them; else it is that of the catalog, which can
+        be mended
     """
+    of_objects = root is not None
+    present = _present(root) if of_objects else {}
     path, end = Path(storage.getName()), storage.getSize()
     newest: dict[bytes, int] = {}
     with storage._files.get() as file:  # the file that was opened, also if a pack replaced it
@@ -148,7 +151,7 @@ def examine_file(storage: Any, of_objects: bool) -> Iterator[Finding]:
                 for record in transaction.records:
                     newest[record.oid] = record.position
                     # What is true now is looked at, with its name, where the packages are.
-                    if of_objects and storage._index.get(record.oid) != record.position:
+                    if of_objects and present.get(record.oid) != record.tid:
                         yield from _past_state(record, path)
                 if transaction.end >= end:
                     break
@@ -161,34 +164,46 @@ def examine_file(storage: Any, of_objects: bool) -> Iterator[Finding]:
         yield Finding(where, "it leads to other places than the file itself", True)
 
 
-_PACKAGE = f"{Package.__module__}\n{Package.__name__}\n".encode()
+def _present(root: Any) -> dict[bytes, bytes]:
+    """The oid of each package that there is now, and the tid of its state."""
+    packages = _attempt(lambda: list(root["packages"].values())) or ()
+    present = {}
+    for package in packages:
+        readable = isinstance(package, Package) and _attempt(partial(getattr, package, "title"))
+        if readable:
+            present[package._p_oid] = package._p_serial
+    return present
 
 
 def _past_state(record: Record, path: Path) -> Iterator[Finding]:
-    """A past state of a package, held against its digest."""
-    if _PACKAGE not in record.data[:64]:
+    """A past state of an object: can it be read, and is a package what was stored?"""
+    if not record.data:
         return
-    package = Package.__new__(Package)
+    when = f"its past state of {str(TimeStamp(record.tid))[:19]} UTC"
+    where = f"the object 0x{int.from_bytes(record.oid, 'big'):x}"
     try:
         unpickler = Unpickler(BytesIO(record.data))
         unpickler.find_class = partial(allow_list(path), None)
         unpickler.persistent_load = lambda reference: None
-        unpickler.load()  # the class
-        package.__setstate__(unpickler.load())
+        kind, state = unpickler.load(), unpickler.load()
+        if kind is not Package:
+            return
+        package = Package.__new__(Package)
+        package.__setstate__(state)
+        where = f"{package.name}"
         if package.is_intact():
             return
-        name = package.name
-    except Exception:  # what is damaged may raise anything
-        name = "a package"
-    when = str(TimeStamp(record.tid))[:19]
-    what = f"its past state of {when} UTC is not what was stored; what it says now is not touched"
-    yield Finding(f"{name}", what, False)
+    except Exception as error:  # what is damaged may raise anything
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:100]
+        yield Finding(where, f"{when} cannot be read ({words})", False)
+        return
+    yield Finding(where, f"{when} is not what was stored", False)
 
 
 # -- catalog ---------------------------------------------------------------------------------
 
 
-def _index(name: str, expected: Any, catalog: Any) -> Iterator[Finding]:
+def _index(name: str, expected: Any, catalog: Any, names: Any) -> Iterator[Finding]:
     where = f"index {name}"
     index = _attempt(lambda: catalog[name])
     if type(index) is not type(expected):
@@ -206,18 +221,24 @@ def _index(name: str, expected: Any, catalog: Any) -> Iterator[Finding]:
             continue
         if isinstance(right, dict):
             keys = {key for key in {*right, *wrong} if right.get(key) != wrong.get(key)}
-            listed = ", ".join(sorted(_key(index, part, key) for key in keys)[:3])
+            listed = ", ".join(sorted(_key(index, part, key, names) for key in keys)[:3])
             count = "1 entry is" if len(keys) == 1 else f"{len(keys)} entries are"
             yield Finding(where, f"of its {part} {count} wrong: {listed}", True)
         else:
             yield Finding(where, f"its {part} are wrong", True)
 
 
-def _key(index: Any, part: str, key: Any) -> str:
-    """A key of a part of `dump`, as a person reads it."""
+def _key(index: Any, part: str, key: Any, names: Any) -> str:
+    """A key of a part of `dump`, as a person reads it.
+
+    :param names: the index of names, as it should be
+    """
     if part == "values" and isinstance(index, DateIndex):
         return _attempt(lambda: date.fromordinal(key).isoformat()) or repr(key)
-    return f"docid {key}" if part in ("documents", "weights") else repr(key)
+    if part not in ("documents", "weights"):
+        return repr(key)
+    name = names._rev_index.get(key)
+    return f"docid {key}" + f" ({name})" * (name is not None)
 
 
 def dump(index: Any) -> dict[str, Any]:

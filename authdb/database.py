@@ -18,7 +18,7 @@ from authdb.exceptions import (
     PackageExists,
     shown,
 )
-from authdb.files import OBJECTS_FILE, create_objects, mend_pack, pack_cut_short
+from authdb.files import CATALOG_FILE, OBJECTS_FILE, create_objects, mend_pack, pack_cut_short
 from authdb.generations import give_up
 from authdb.models import Package
 from authdb.moments import parse_change, parse_span
@@ -279,6 +279,10 @@ class AuthDB(Reading):
 
         try:
             which = parse_change(change) if isinstance(change, str) else change
+            if not (which is None or isinstance(which, bytes)) and (
+                type(which) is not int or which < 0
+            ):
+                raise ValueError("a change is given by its number, or as text such as 'c12'")
         except ValueError as error:
             raise AuthDBError(f"{error}, not {shown(change)}") from None
         return undo(self._session, which, force=force, dry_run=dry_run, note=note)
@@ -302,12 +306,12 @@ class AuthDB(Reading):
             raise AuthDBError("check looks at what is stored: end the transaction first")
         self._root  # noqa: B018 - raises where the database is closed
         pair = self._pair
+        of_files: list[Finding] = []
         with pair.reread() as (root, catalog_root):
             findings = examine(root, catalog_root)
-        of_files: list[Finding] = []
-        for database, of_objects in ((pair.objects, True), (pair.catalogs, False)):
-            if isinstance(database.storage, FileStorage):  # type: ignore[union-attr]
-                of_files += examine_file(database.storage, of_objects)  # type: ignore[union-attr]
+            for database, its_root in ((pair.objects, root), (pair.catalogs, None)):
+                if isinstance(database.storage, FileStorage):  # type: ignore[union-attr]
+                    of_files += examine_file(database.storage, its_root)  # type: ignore[union-attr]
         if self.read_only and self.ahead:
             findings.insert(0, Finding(OBJECTS_FILE, str(self.ahead), True))
             rest = pair.objects.path.stat().st_size - pair.objects.storage.getSize()  # type: ignore[union-attr]
@@ -341,7 +345,7 @@ class AuthDB(Reading):
         else:
             self._session.writable()
         try:
-            span = None if keep is None else parse_span(keep)
+            span = None if keep is None else parse_span(str(keep))
         except ValueError as error:
             raise AuthDBError(f"keep: {error}, not {shown(keep)}") from None
         return pack(self._pair, span, dry_run)
@@ -382,6 +386,10 @@ def _folder(path: str | Path) -> Path:
 
 
 def _missing(folder: Path) -> str:
+    if folder.exists() and not folder.is_dir():
+        return "this is a file: name the folder of a database"
     if pack_cut_short(folder):
         return "a crash cut a pack short; to mend that, open it for writing once"
+    if (folder / CATALOG_FILE).exists() or (folder / f"{OBJECTS_FILE}.old").exists():
+        return f"{OBJECTS_FILE} is gone, though other files of a database are here: bring it back"
     return "there is no database here; make one with: authdb init"

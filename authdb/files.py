@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from authdb.exceptions import DatabaseDamaged, DatabaseExists
+from authdb.exceptions import DatabaseDamaged, DatabaseError, DatabaseExists
 from authdb.generations import new_root, new_token
 from authdb.storage import MyZODB, explain
 
@@ -16,6 +16,7 @@ __all__ = [
     "create_objects",
     "mend_pack",
     "pack_cut_short",
+    "refuse_backups",
     "sync_folder",
     "torn_tails",
 ]
@@ -41,6 +42,7 @@ def create_objects(folder: Path) -> None:
                     f"{OBJECTS_FILE} is gone, though {left} is there: bring it back from a backup, "
                     "or move what is left elsewhere to begin anew",
                 )
+        refuse_backups(folder)
         folder.mkdir(parents=True, exist_ok=True)
         # Made under another name, then given its own: a database is there whole, or not at all.
         draft = folder / f".new-{new_token()}.fs"
@@ -62,6 +64,15 @@ def create_objects(folder: Path) -> None:
                 leftover.unlink()
     except OSError as error:
         raise explain(error, folder) from error
+
+
+def refuse_backups(folder: Path) -> None:
+    """
+    :raises DatabaseError: ``folder`` is one of backups (see `authdb.backup`), where a database
+        would be lost with them
+    """
+    if (folder / "uuid").is_file() and (folder / "data").is_dir():
+        raise DatabaseError(folder, "this is a folder of backups: choose another for a database")
 
 
 def sync_folder(folder: Path) -> None:

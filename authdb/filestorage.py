@@ -52,6 +52,7 @@ class OneFile(FileStorage):
     - has a packed file on disk before that takes the place of the other.
     """
 
+    _is_saved = False
     _file: Any = None
     _tfile: Any = None
     _files: Any = None
@@ -90,6 +91,8 @@ class OneFile(FileStorage):
         return found
 
     def _save_index(self) -> None:
+        if self._is_saved:
+            return
         super()._save_index()
         if not self._is_read_only:
             with suppress(OSError):  # one without a seal is made anew
@@ -184,6 +187,9 @@ class OneFile(FileStorage):
                 if os.fstat(handle).st_size > self._pos:
                     os.ftruncate(handle, self._pos)
             os.close(handle)
+            with suppress(Exception):  # ZODB does it when the lock is another's already
+                self._save_index()
+        self._is_saved = True
         super().close()
 
     def _last_whole_transaction(self) -> bytes:

@@ -133,6 +133,11 @@ class Docids:
             raise ValueError("no runs of docids")
         self._runs = runs
 
+    @property
+    def end(self) -> int:
+        """One more than the last; 0 where there is none."""
+        return self._runs[-2] + self._runs[-1] if self._runs else 0
+
     def __len__(self) -> int:
         return sum(self._runs[1::2])
 

@@ -158,7 +158,7 @@ def log_of(objects: MyZODB, name: str) -> list[Edit]:
     past = Past(objects)
     root: Any = objects.dbroot
     edits: dict[tuple[bytes, int], Edit] = {}
-    until = past[0].tid
+    until, earlier = past[0].tid, past.number(past[0]) + 1
     with ExitStack() as states:
         while True:
             docid = root["docids"].get(name)
@@ -166,8 +166,9 @@ def log_of(objects: MyZODB, name: str) -> list[Edit]:
                 for edit in _edits(objects, past, root["packages"][docid]._p_oid, docid, until):
                     edits.setdefault((edit.tid, docid), edit)
             given_up = (root.get("former") or {}).get(name)
-            if given_up is None:
+            if given_up is None or given_up >= earlier:  # in a crafted file it may go in circles
                 break
+            earlier = given_up
             try:
                 position = past.find(given_up)
             except NoSuchMoment:

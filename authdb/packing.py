@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
+from authdb.exceptions import DatabaseDamaged
 from authdb.files import sync_folder, torn_tails
 from authdb.history import Change, log
 from authdb.moments import Span
@@ -51,6 +52,7 @@ def pack(pair: Pair, keep: Span | None, dry_run: bool = False) -> Packed:
     size = _size(pair)
     if dry_run:
         return Packed(gone, first, size, size, [])
+    _look_at(pair)
     for database in (pair.objects, pair.catalogs):
         assert database is not None
         if keep is not None and moment.timestamp() < 0:
@@ -60,9 +62,26 @@ def pack(pair: Pair, keep: Span | None, dry_run: bool = False) -> Packed:
                 database.db.pack(None if keep is None else moment.timestamp())
             if database.path is not None:
                 sync_folder(database.path.parent)
-        except OSError as error:
-            raise explain(error, database.path) from error
+        except Exception as error:  # what is damaged may raise anything
+            raise explain(error, database.path or "the database") from error
     return Packed(gone, first, size, _size(pair), _remove_tails(pair))
+
+
+def _look_at(pair: Pair) -> None:
+    """Refuse to pack what is damaged: what no tree leads to any longer would be removed for good,
+    though `authdb.recovering.recover` would find it."""
+    where = pair.folder or "the database"
+    with pair.reread() as (root, _):
+        packages, docids = root["packages"], root["docids"]
+        for count, (docid, package) in enumerate(packages.items(), 1):
+            if not package.is_intact() or docids.get(package.name) != docid:
+                what = f"docid {docid} is not what was stored: nothing is packed; see: authdb check"
+                raise DatabaseDamaged(where, what)
+            if not count % 1000:
+                package._p_jar.cacheGC()
+        if len(docids) != len(packages):
+            what = "names and packages differ: nothing is packed; see: authdb check"
+            raise DatabaseDamaged(where, what)
 
 
 def _size(pair: Pair) -> int:
@@ -73,13 +92,22 @@ def _size(pair: Pair) -> int:
         raise explain(error, error.filename) from error
 
 
+def _is_half_a_change(file: Path) -> bool:
+    """Whether a leftover is what a crash leaves: the begin of one change that was never finished.
+
+    A file that lost its end can have been cut off as well: then packages may be in it yet.
+    """
+    with file.open("rb") as tail:
+        head = tail.read(17)
+        never_finished = head[16:] in (b"", b"c") or not any(head)
+        return never_finished and next_whole(tail, 0, moved=True) is None
+
+
 def _remove_tails(pair: Pair) -> list[Path]:
     """Remove what was cut off the files after crashes: halves of changes that never were."""
     removed = []
     for file in torn_tails(pair.folder) if pair.folder is not None else ():
-        with file.open("rb") as tail:
-            whole = next_whole(tail, 0, moved=True)
-        if whole is None:  # another program may have cut off more than half a change
+        if _is_half_a_change(file):
             file.unlink()
             removed.append(file)
     return removed

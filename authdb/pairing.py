@@ -273,9 +273,16 @@ class Pair:
         Not what was done before: that was acknowledged, and is to be seen.
         """
         assert self.objects is not None
+        newest = self.root._p_serial
         with suppress(KeyError):  # packed in this very moment
-            while self.root._p_serial > began and self._lag_of_reader():
+            for _ in range(1000):
+                if self.root._p_serial <= began or not self._lag_of_reader():
+                    break
                 self.objects.step_back()
+        if self._lag_of_reader():
+            # No catalog of these is at hand, or the clock went back and all are "since": then the
+            # newest state is shown, and healed in memory.
+            self.objects.show(bytes(p64(u64(newest) + 1)))
 
     def _database(self, path: Path | None, order: int, **options: bool) -> MyZODB:
         return MyZODB(path, transaction_manager=self.manager, order=order, **options)

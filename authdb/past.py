@@ -84,9 +84,13 @@ class Past(Sequence[Revision]):
         if said is None:
             return None
         try:
-            return touched_in(self._said(said))
+            found = touched_in(self._said(said))
         except (KeyError, TypeError, ValueError):
             raise self._damaged() from None
+        # A flipped bit makes a run of a billion, which would fill the memory.
+        if any(docids.end > self._objects.dbroot["next_docid"] for docids in found.values()):
+            raise self._damaged()
+        return found
 
     def _said(self, revision: Revision) -> Mapping[str, Any]:
         """What is in a mapping, in one of its past states."""

@@ -47,6 +47,11 @@ class Reading:
         return self._pair.read_only
 
     @property
+    def trust(self) -> bool:
+        """Whether the files were opened as those of someone who may run code here."""
+        return self._pair.trust
+
+    @property
     def moment(self) -> Moment | None:
         """The moment of the past that is shown; None where it is the present. See `open`."""
         return self._pair.as_of
@@ -139,8 +144,7 @@ class Reading:
         :raises QueryError: with the position of the mistake, if the query is text
         """
         for option, value in (("limit", limit), ("offset", offset)):
-            if value is not None and (not isinstance(value, int) or value < 0):
-                raise QueryError(f"{option} is a number from 0 on, not {value!r}")
+            _count(option, value)
         catalog = self.catalog
         self._session.index_edited()
         docids = catalog.find(query, names, sort, reverse)
@@ -167,6 +171,10 @@ class Reading:
         """
         from authdb.history import log
 
+        if isinstance(limit, str):
+            raise AuthDBError("log is that of the database: for a package's there is log_of(name)")
+        for option, value in (("limit", limit), ("offset", offset)):
+            _count(option, value)
         return list(log(self._objects_file, limit, offset))
 
     def log_of(self, name: str) -> list[Edit]:
@@ -236,3 +244,8 @@ def as_moment(value: object, what: str = "as_of") -> Moment | None:
         return None if value is None else parse_moment(value)
     except ValueError as error:
         raise AuthDBError(f"{what}: {error}") from None
+
+
+def _count(option: str, value: object) -> None:
+    if value is not None and (not isinstance(value, int) or value < 0):
+        raise QueryError(f"{option} is a number from 0 on, not {value!r}")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from authdb.database import AuthDB
 from authdb.exceptions import DatabaseDamaged, DatabaseMissing, InvalidValue
-from authdb.files import OBJECTS_FILE
+from authdb.files import CATALOG_FILE, OBJECTS_FILE
 from authdb.models import FIELDS, Package
 from authdb.pickles import class_of
 from authdb.records import Record
@@ -102,7 +102,7 @@ def _told(plan: _Plan, salvage: Salvage) -> Recovered:
 
 def _write(folder: Path, packages: Iterator[Package], as_of: date | None, note: str) -> None:
     """Make the new database, or leave nothing of it behind."""
-    there = set(folder.iterdir()) if folder.is_dir() else None
+    was_there = folder.is_dir()
     db = AuthDB.create(folder)
     try:
         with db, db.transaction(note):
@@ -110,10 +110,13 @@ def _write(folder: Path, packages: Iterator[Package], as_of: date | None, note: 
                 db.add(package)
             db.set_as_of(as_of)
     except BaseException as error:
-        for made in set(folder.iterdir()) - (there or set()):
-            made.unlink()
-        if there is None:
-            folder.rmdir()
+        # By their names: others may have put files of their own there meanwhile.
+        for file in (OBJECTS_FILE, CATALOG_FILE):
+            for ending in ("", ".index", ".lock", ".tmp"):
+                (folder / f"{file}{ending}").unlink(missing_ok=True)
+        if not was_there:
+            with suppress(OSError):
+                folder.rmdir()
         if isinstance(error, Exception):
             raise explain(error, folder) from error
         raise

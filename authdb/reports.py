@@ -24,12 +24,23 @@ __all__ = [
     "diff_as_table",
     "edits_as_json",
     "edits_as_text",
+    "line",
     "log_as_json",
     "log_as_table",
 ]
 
 #: How many names of packages a line of the log shows.
 NAMES = 3
+
+
+def line(text: str, width: int = 200) -> str:
+    """``text`` as one line that a terminal shows and does not obey, cut to ``width`` characters.
+
+    Who makes a change writes its note: it could else look like a change of its own.
+    """
+    text = " ".join(text[: width * 2].split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 def _time(moment: datetime) -> str:
@@ -42,7 +53,8 @@ def _time(moment: datetime) -> str:
 def log_as_table(changes: Iterable[Change], out: TextIO) -> None:
     """A row a change: its number, when, by whom, what, and the note."""
     rows = [
-        [f"c{each.number}", _time(each.when), each.user, _what(each), each.note] for each in changes
+        [f"c{each.number}", _time(each.when), line(each.user, 30), _what(each), line(each.note)]
+        for each in changes
     ]
     table(("change", "when (UTC)", "by", "packages", "note"), rows, out)
 
@@ -94,8 +106,8 @@ def _dump(value: Any, out: TextIO) -> None:
 def edits_as_text(edits: Iterable[Edit], out: TextIO) -> None:
     """A line a change, and below it a line for each field that it changed."""
     for edit in edits:
-        by = f" by {edit.user}" if edit.user else ""
-        note = f": {edit.note}" if edit.note else ""
+        by = f" by {line(edit.user, 30)}" if edit.user else ""
+        note = f": {line(edit.note)}" if edit.note else ""
         out.write(f"c{edit.number}  {_time(edit.when)} UTC{by}{note}\n")
         if edit.kind == "changed":
             for name, before, after in _fields(edit.before, edit.after):
@@ -180,7 +192,12 @@ def compare(db: AuthDB, start: str, end: str | None = None, stale: str = "2y") -
     """
     differences = db.diff(start, end)
     assert db.path is not None
-    with AuthDB.open(db.path, as_of=start) as old, AuthDB.open(db.path, as_of=end or "now") as new:
+    # Not "now": what `db` shows, to which a writer may have added since.
+    to, trust = end or db.log(1)[0].tid, db.trust
+    with (
+        AuthDB.open(db.path, as_of=start, trust=trust) as old,
+        AuthDB.open(db.path, as_of=to, trust=trust) as new,
+    ):
         (first,), (last,) = old.log(1), new.log(1)
         days = _days(old, new, _day(start, first), _day(end or "now", last))
         return Report(first, last, differences, _stale(new, differences, days, stale), stale, days)

@@ -9,14 +9,14 @@ authdb itself stores.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 from authdb.exceptions import UnsafeFile
 from authdb.pickles import Global, Refused, class_of, look_at_plain
 from authdb.records import transactions
 
-__all__ = ["ALLOWED", "CALLED", "CATALOG_ALLOWED", "Scan", "allow_list", "scan"]
+__all__ = ["ALLOWED", "CALLED", "CATALOG_ALLOWED", "Scan", "allow_list", "endless", "scan"]
 
 #: The classes that the file of the objects asks for, each as its module and name. Found by
 #: scanning databases with every field filled, dates of each precision, thousands of packages,
@@ -132,6 +132,35 @@ def scan(file: BinaryIO, path: object, allowed: frozenset[Global] = ALLOWED) -> 
         count += 1
         first, last = first or transaction.tid, transaction.tid
     return Scan(count, first, last, records, dict(classes), dict(sizes))
+
+
+def endless(references: Mapping[bytes, Iterable[bytes]], deepest: float) -> bool:
+    """Whether following references comes back to where it began, or deeper than ``deepest``.
+
+    BTrees would then go round for ever, or down until the stack is full.
+
+    :param references: the oids that the record of each oid refers to
+    """
+    done: set[bytes] = set()
+    for start in references:
+        path: list[tuple[bytes, Iterator[bytes]]] = []
+        open_ones: set[bytes] = set()
+        following = iter([start])
+        while True:
+            oid = next(following, None)
+            if oid is None:
+                if not path:
+                    break
+                left, following = path.pop()
+                open_ones.discard(left)
+                done.add(left)
+            elif oid in open_ones or len(path) >= deepest:
+                return True
+            elif oid not in done:
+                path.append((oid, following))
+                open_ones.add(oid)
+                following = iter(references.get(oid, ()))
+    return False
 
 
 def allow_list(

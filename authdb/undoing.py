@@ -103,7 +103,9 @@ def _plan(root: Any, before: Any, after: Any, docids: Iterable[int], force: bool
         now = root["packages"].get(docid)
         if _same(now, then) or _same(made, then):
             continue
-        if force or _same(now, made):
+        if then is not None and not then.is_intact():
+            plan.left.append((then.name, "what it was before is damaged: see authdb check"))
+        elif force or _same(now, made):
             plan.back[docid] = None if then is None else then.copy()
         else:
             name = (now or then or made).name

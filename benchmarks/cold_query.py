@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from authdb import AuthDB
-from authdb.commands import plural
+from authdb.commands.common import plural
 from authdb.exporting import write
 from authdb.importing import load
 from authdb.loaders import Loader

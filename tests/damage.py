@@ -593,7 +593,7 @@ def taken(what: str, read_only: bool, truth: Truth, seed: int) -> list[str]:
 Do = Callable[[Truth, int], list[str]]
 
 
-def cases(share: float) -> Iterator[tuple[str, Do]]:
+def cases(share: float, chance: random.Random) -> Iterator[tuple[str, Do]]:
     """Every case: what the table calls it, and what does it.
 
     :param share: of the number of random cases
@@ -610,13 +610,13 @@ def cases(share: float) -> Iterator[tuple[str, Do]]:
         yield from [(f"disk full, {command[0]}", partial(full, command))] * max(
             1, round(40 * share)
         )
-    for modes in ((0o555, 0o444), (0o755, 0o000), (0o555, 0o644), (0o000, 0o644)):
-        for command in (
-            *(["list", "--format", "json"], ["query", QUERY], ["check"], ["log"], ["diff", "c1"]),
-            *(["load", "{}"], ["undo"], ["pack"], ["check", "--repair"], ["reindex"]),
-            ["recover", "/nowhere/new"],
-        ):
-            yield "no permission", partial(forbidden, command, modes)
+    commands = [["list", "--format", "json"], ["query", QUERY], ["check"], ["log"], ["diff", "c1"]]
+    commands += [["load", "{}"], ["undo"], ["pack"], ["check", "--repair"], ["reindex"]]
+    commands += [["recover", "/nowhere/new"]]
+    modes = ((0o555, 0o444), (0o755, 0o000), (0o555, 0o644), (0o000, 0o644))
+    both = [(command, mode) for command in commands for mode in modes]
+    for command, mode in chance.sample(both, min(len(both), 5 + round(len(both) * share))):
+        yield "no permission", partial(forbidden, command, mode)
     for name in (OBJECTS_FILE, CATALOG_FILE, f"{OBJECTS_FILE}.index", "the folder"):
         for read_only in (True, False):
             yield "taken away while open", partial(taken, name, read_only)
@@ -631,7 +631,7 @@ def run_all(folder: Path, share: float, seed: int) -> tuple[dict[str, Counter[st
     folder.chmod(0o755)
     for module in walk_packages(authdb.__path__, "authdb."):  # an ordinary user may not read them
         import_module(module.name)
-    todo = list(cases(share))
+    todo = list(cases(share, chance))
     for position, (what, do) in enumerate(todo):
         number = chance.randrange(10**9)
         told = in_a_child(partial(do, chance.choice(truths), number))

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -219,7 +220,7 @@ class Writer:
         number = self.db.generation - back
         self.about = {"undone": number}
         with suppress(NoSuchMoment):  # packed away, or before the first
-            self.db.undo(None if not back else number, force=self.chance.random() < 0.5)
+            self.db.undo(None if not back else max(0, number), force=self.chance.random() < 0.5)
 
     def reindex(self, unique: str) -> None:
         self.db.reindex()
@@ -258,6 +259,8 @@ def serve() -> None:
             try:
                 job = json.loads(line)
                 (write if "seed" in job else read)(**job)
+            except BaseException:  # it should have been killed
+                traceback.print_exc()
             finally:
                 os._exit(1)
         print(pid, flush=True)

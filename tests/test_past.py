@@ -143,8 +143,8 @@ def test_leftovers_of_crashes_are_removed_by_a_pack_unless_something_whole_is_in
     made: Path,
 ) -> None:
     with (made / "data.fs").open("ab") as file:
-        file.write(b"half a change" * 4)
-    whole = (made / "data.fs").read_bytes()[4:-52]
+        file.write(b"\x0f" * 8 + (10**6).to_bytes(8, "big") + b"c" + b"half a change")
+    whole = (made / "data.fs").read_bytes()[4:-30]
     with AuthDB.open(made) as db:
         (made / "catalog.fs.tr7").write_bytes(whole)
         assert [tail.name for tail in db.pack().tails] == ["data.fs.tr0"]
@@ -472,3 +472,89 @@ def test_the_folder_of_a_new_database_is_on_disk_too(
     monkeypatch.setattr(os, "fsync", watched)
     AuthDB.create(folder).close()
     assert str(folder) in synced
+
+
+def spoil_tree(file: Path, kind: str) -> None:
+    """Make a tree of the packages that has no end."""
+    from ZODB import DB
+    from ZODB.Connection import TransactionMetaData
+    from ZODB.FileStorage import FileStorage
+    from ZODB.serialize import ObjectWriter
+
+    database = DB(FileStorage(str(file)))
+    connection = database.open()
+    tree = connection.root()["packages"]
+    node = tree if kind == "tree" else tree._firstbucket
+    state = node.__getstate__()
+    if kind == "tree":
+        state = ((node, *state[0][1:]), state[1])  # its first child is itself
+    else:
+        state = (state[0], node)  # the next bucket is itself
+    oid, serial, data = node._p_oid, node._p_serial, ObjectWriter(node)._dump(type(node), state)
+    connection.close()
+    change = TransactionMetaData()
+    database.storage.tpc_begin(change)
+    database.storage.store(oid, serial, data, "", change)
+    database.storage.tpc_vote(change)
+    database.storage.tpc_finish(change)
+    database.close()
+
+
+@pytest.mark.parametrize("kind", ["tree", "bucket"])
+def test_a_tree_without_an_end_is_not_gone_into(folder: Path, kind: str) -> None:
+    """BTrees would fill the stack until the process dies, or go round for ever."""
+    with AuthDB.create(folder) as db, db.transaction():
+        for number in range(200):
+            db.add(Package(f"p{number}", "P"))
+    with AuthDB.open(folder, trust=False) as db:
+        assert len(db) == 200
+    spoil_tree(folder / "data.fs", kind)
+    with pytest.raises(UnsafeFile, match="no end"):
+        AuthDB.open(folder, trust=False)
+
+
+# -- what is not brought back --------------------------------------------------------------------
+
+
+def test_a_damaged_state_of_a_removed_package_is_found_and_not_brought_back(folder: Path) -> None:
+    with AuthDB.create(folder) as db:
+        db.add(Package("a", "A", description="Signed with care"))
+        db.remove("a")
+    data = (folder / "data.fs").read_bytes()
+    assert data.count(b"with care") == 1
+    (folder / "data.fs").write_bytes(data.replace(b"with care", b"with cars"))
+    with AuthDB.open(folder) as db:
+        (found,) = db.check()
+        assert str(found).startswith("a: its past state of ") and not found.repairable
+        for force in (False, True):
+            done = db.undo(force=force)
+            assert done.left == [("a", "what it was before is damaged: see authdb check")]
+            assert len(db) == 0
+
+
+def test_what_is_damaged_is_not_packed_away(folder: Path) -> None:
+    with AuthDB.create(folder) as db:
+        db.add(Package("a", "A", description="Signed with care"))
+    data = (folder / "data.fs").read_bytes()
+    (folder / "data.fs").write_bytes(data.replace(b"with care", b"with cars"))
+    with AuthDB.open(folder) as db, pytest.raises(AuthDBError, match="nothing is packed"):
+        db.pack()
+    assert not list(folder.glob("*.old"))
+
+
+def test_what_a_note_holds_is_shown_as_one_line(folder: Path) -> None:
+    import io
+
+    from authdb.reports import edits_as_text, log_as_json, log_as_table
+
+    note = "red \x1b[31m\nc9  2020-01-01 00:00:00 UTC: forged\n    removed" + "x" * 70_000
+    with AuthDB.create(folder) as db:
+        with db.transaction(note):
+            db.add(Package("a", "A"))
+        out = io.StringIO()
+        log_as_table(db.log(1), out)
+        edits_as_text(db.log_of("a"), out)
+        assert "\x1b" not in out.getvalue() and len(out.getvalue().splitlines()) == 5
+        assert max(map(len, out.getvalue().splitlines())) < 320
+        log_as_json(db.log(1), out := io.StringIO())
+        assert "\x1b" not in out.getvalue() and "forged" in out.getvalue()

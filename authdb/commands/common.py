@@ -12,7 +12,7 @@ from pathlib import Path
 
 from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError, AuthDBWarning
-from authdb.files import CATALOG_FILE, OBJECTS_FILE
+from authdb.files import CATALOG_FILE, OBJECTS_FILE, mend_pack, pack_cut_short
 from authdb.progress import say
 
 __all__ = ["confirmed", "folder", "made", "opened", "planned", "plural"]
@@ -54,9 +54,12 @@ def planned(options: argparse.Namespace) -> Iterator[AuthDB]:
 
     :raises CatalogAhead: as it would be raised where it is opened for writing
     """
+    path = folder(options)
+    if pack_cut_short(path):
+        mend_pack(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AuthDBWarning)
-        db = AuthDB.open(folder(options), read_only=True)
+        db = AuthDB.open(path, read_only=True)
     with db:
         if db.ahead is not None:
             raise db.ahead

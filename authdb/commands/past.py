@@ -83,7 +83,9 @@ def do_undo(options: argparse.Namespace) -> int:
 
 
 def _named(undone: Undone) -> str:
-    return f"c{undone.number}" + (f" ({undone.note})" if undone.note else "")
+    from authdb.reports import line
+
+    return f"c{undone.number}" + (f" ({line(undone.note)})" if undone.note else "")
 
 
 def _said(undone: Undone) -> str:

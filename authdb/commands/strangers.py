@@ -29,9 +29,11 @@ def do_inspect(options: argparse.Namespace) -> int:
         if db.as_of is not None:
             print(f"the facts hold as of {db.as_of.isoformat()}")
         if changes:
+            from authdb.reports import line
+
             last = changes[0]
             print(
                 f"{plural(len(changes), 'change')} to be seen, the last is c{last.number} of "
-                f"{last.when:%Y-%m-%d %H:%M:%S} UTC{f': {last.note}' if last.note else ''}"
+                f"{last.when:%Y-%m-%d %H:%M:%S} UTC{f': {line(last.note)}' if last.note else ''}"
             )
     return 0
