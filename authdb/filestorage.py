@@ -16,7 +16,7 @@ from ZODB.FileStorage.format import CorruptedDataError
 from ZODB.utils import u64, z64
 
 from authdb.exceptions import DatabaseDamaged
-from authdb.records import next_whole, torn_at
+from authdb.records import LENGTH, TRANSACTION, next_whole, torn_at
 
 __all__ = ["OneFile", "Replaced", "Revision", "TornTail"]
 
@@ -116,9 +116,28 @@ class OneFile(FileStorage):
                 f"it is damaged at byte {position:,}, and whole changes follow: nothing is "
                 "written to it; see: authdb check",
             )
+        if self._was_finished(position):
+            raise DatabaseDamaged(
+                self._file_name,
+                f"its last change, which begins at byte {position:,}, was finished and is damaged: "
+                "see authdb check",
+            )
         if not self._is_read_only and not self._may_cut:
             raise TornTail(self._file_name, f"what begins at byte {position:,} is half a change")
         return position
+
+    def _was_finished(self, position: int) -> bool:
+        """Whether what begins there is no half of a change, but a whole one with a wrong length or
+        status: it is as long as one of its two lengths says."""
+        size = self._file.seek(0, os.SEEK_END)
+        if size - position < TRANSACTION.size + LENGTH.size:
+            return False
+        self._file.seek(position)
+        _, first, status, *_ = TRANSACTION.unpack(self._file.read(TRANSACTION.size))
+        self._file.seek(size - LENGTH.size)
+        (last,) = LENGTH.unpack(self._file.read(LENGTH.size))
+        length = size - position - LENGTH.size
+        return status != b"c" and length in (first, last)
 
     def _read_data_header(self, pos: int, *args: Any) -> Any:
         head = super()._read_data_header(pos, *args)

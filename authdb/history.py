@@ -256,5 +256,5 @@ def diff(objects: MyZODB, start: Moment, end: Moment | None = None) -> Iterator[
 
 def _shown_at(past: Past, moment: Moment, objects: MyZODB) -> int:
     """The position of the change whose state is that of a moment."""
-    before = before_end_of(moment, objects)
+    before = before_end_of(moment, objects, past)
     return next(i for i, change in enumerate(past) if before is None or change.tid < before)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from typing import Any
 
 from persistent.TimeStamp import TimeStamp
@@ -61,9 +62,7 @@ class Past(Sequence[Revision]):
         self._changes = objects.revisions(size=size)
         if self.number(self._changes[-1]) < 0:
             self._changes.pop()  # ZODB's own first transaction: a root without anything in it
-        said = objects.dbroot.get("touched")
-        its = [] if said is None else objects.revisions(said._p_oid, size)
-        self._touched = {revision.tid: revision for revision in its}
+        self._size = size
 
     def __len__(self) -> int:
         return len(self._changes)
@@ -80,7 +79,7 @@ class Past(Sequence[Revision]):
 
     def touched(self, change: Revision) -> dict[str, Docids] | None:
         """For each of `generations.KINDS` the docids of a change; None where it does not say."""
-        said = self._touched.get(change.tid)
+        said = self._said_by.get(change.tid)
         if said is None:
             return None
         try:
@@ -91,6 +90,13 @@ class Past(Sequence[Revision]):
         if any(docids.end > self._objects.dbroot["next_docid"] for docids in found.values()):
             raise self._damaged()
         return found
+
+    @cached_property
+    def _said_by(self) -> dict[bytes, Revision]:
+        """What changes say of themselves, by their transaction ids."""
+        said = self._objects.dbroot.get("touched")
+        its = [] if said is None else self._objects.revisions(said._p_oid, self._size)
+        return {revision.tid: revision for revision in its}
 
     def _said(self, revision: Revision) -> Mapping[str, Any]:
         """What is in a mapping, in one of its past states."""
@@ -149,22 +155,23 @@ class _Numbers(Sequence[int]):
         return self._past.number(self._past[len(self) - 1 - position])
 
 
-def before_end_of(moment: Moment, objects: MyZODB) -> bytes | None:
+def before_end_of(moment: Moment, objects: MyZODB, past: Past | None = None) -> bytes | None:
     """The transaction id before which the state of ``moment`` is found; None where that is the
     newest state.
 
+    :param past: all the changes, if they are at hand
     :raises NoSuchMoment: the history does not reach back so far, or there is no such change
     """
     if isinstance(moment, datetime):
         before = tid_of(moment)
         if before > objects.storage.lastTransaction():
             return None
-        past = Past(objects)
+        past = past or Past(objects)
         if not past or past[-1].tid >= before:
             last = _shown(moment - timedelta(seconds=1)) if moment.year > 1 else "the year 1"
             raise past.too_early(f"nothing is kept of {last}")
         return before
-    past = Past(objects)
+    past = past or Past(objects)
     return bytes(p64(u64(past[past.find(moment)].tid) + 1))
 
 

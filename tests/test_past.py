@@ -415,6 +415,28 @@ def test_half_a_change_at_the_end_is_cut_off(made: Path) -> None:
         assert data.stat().st_size == size
 
 
+@pytest.mark.parametrize("where", ["length", "status", "end"])
+@pytest.mark.parametrize("catalog", [True, False])
+def test_a_finished_change_is_never_taken_for_half_of_one(
+    made: Path, where: str, catalog: bool
+) -> None:
+    """One flipped byte, and ZODB would cut it off without a word."""
+    data = made / "data.fs"
+    whole = data.read_bytes()
+    length = int.from_bytes(whole[-8:], "big")
+    begin = len(whole) - 8 - length
+    at = {"length": begin + 13, "status": begin + 16, "end": len(whole) - 3}[where]
+    data.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+    spoilt = data.read_bytes()
+    Path(f"{data}.index").unlink()
+    if not catalog:
+        (made / "catalog.fs").unlink()
+    for read_only, repair in ((True, False), (False, False), (False, True)):
+        with pytest.raises(AuthDBError, match=r"was finished and is damaged: see authdb check"):
+            AuthDB.open(made, read_only, repair=repair)
+    assert data.read_bytes() == spoilt
+
+
 # -- files from strangers ------------------------------------------------------------------------
 
 
