@@ -16,7 +16,7 @@ from authdb.exceptions import UnsafeFile
 from authdb.pickles import Global, Refused, class_of, look_at_plain
 from authdb.records import transactions
 
-__all__ = ["ALLOWED", "CALLED", "CATALOG_ALLOWED", "Scan", "allow_list", "endless", "scan"]
+__all__ = ["ALLOWED", "CALLED", "CATALOG_ALLOWED", "Scan", "allow_list", "scan", "scan_trees"]
 
 #: The classes that the file of the objects asks for, each as its module and name. Found by
 #: scanning databases with every field filled, dates of each precision, thousands of packages,
@@ -134,7 +134,35 @@ def scan(file: BinaryIO, path: object, allowed: frozenset[Global] = ALLOWED) -> 
     return Scan(count, first, last, records, dict(classes), dict(sizes))
 
 
-def endless(references: Mapping[bytes, Iterable[bytes]], deepest: float) -> bool:
+#: More levels than a tree of ours can have.
+_DEEPEST = 50
+
+
+def scan_trees(storage: Any, path: object) -> None:
+    """See to it that trees and their buckets come to an end, which BTrees take for granted.
+
+    :param storage: of a file that `scan` let through
+    :param path: what an error calls the file
+    :raises UnsafeFile: they do not
+    """
+    from ZODB.serialize import referencesf
+
+    trees: dict[bytes, list[bytes]] = {}
+    buckets: dict[bytes, list[bytes]] = {}
+    for oid in list(storage._index.keys()):
+        data = storage.load(oid)[0]
+        name = data[:100].split(b"\n")[1]  # of the class: it was scanned, so it is there
+        if name.endswith((b"BTree", b"TreeSet")):
+            trees[oid] = referencesf(data)
+        elif name.endswith((b"Bucket", b"Set")):
+            buckets[oid] = referencesf(data)
+    for nodes, deepest in ((trees, _DEEPEST), (buckets, float("inf"))):
+        of_these = {oid: [to for to in found if to in nodes] for oid, found in nodes.items()}
+        if _endless(of_these, deepest):
+            raise UnsafeFile(path, "its trees have no end: it is not opened")
+
+
+def _endless(references: Mapping[bytes, Iterable[bytes]], deepest: float) -> bool:
     """Whether following references comes back to where it began, or deeper than ``deepest``.
 
     BTrees would then go round for ever, or down until the stack is full.

@@ -31,7 +31,6 @@ from ZODB.broken import Broken, find_global
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import POSError, ReadOnlyError
-from ZODB.serialize import referencesf
 from ZODB.utils import p64, u64, z64
 
 from authdb.exceptions import (
@@ -42,7 +41,6 @@ from authdb.exceptions import (
     DatabaseLocked,
     DatabaseMissing,
     FormatError,
-    UnsafeFile,
 )
 from authdb.filestorage import OneFile, Replaced, Revision, TornTail
 
@@ -329,37 +327,14 @@ def _storage(path: Path | None, read_only: bool, scratch: bool, cut: bool, trust
 
 
 def _scan(storage: Any, path: Path) -> None:
-    from authdb.scanning import scan
+    from authdb.scanning import scan, scan_trees
 
     try:
         scan(storage._file, path)
-        _look_at_trees(storage, path)
+        scan_trees(storage, path)
     except BaseException:
         storage.close()
         raise
-
-
-#: More levels than a tree of ours can have.
-_DEEPEST = 50
-
-
-def _look_at_trees(storage: Any, path: Path) -> None:
-    """See to it that trees and their buckets come to an end: BTrees take that for granted."""
-    from authdb.scanning import endless
-
-    trees: dict[bytes, list[bytes]] = {}
-    buckets: dict[bytes, list[bytes]] = {}
-    for oid in list(storage._index.keys()):
-        data = storage.load(oid)[0]
-        name = data[:100].split(b"\n")[1]  # of the class: it was scanned, so it is there
-        if name.endswith((b"BTree", b"TreeSet")):
-            trees[oid] = referencesf(data)
-        elif name.endswith((b"Bucket", b"Set")):
-            buckets[oid] = referencesf(data)
-    for nodes, deepest in ((trees, _DEEPEST), (buckets, float("inf"))):
-        of_these = {oid: [to for to in found if to in nodes] for oid, found in nodes.items()}
-        if endless(of_these, deepest):
-            raise UnsafeFile(path, "its trees have no end: it is not opened")
 
 
 def _class_of(connection: Any, module: str, name: str) -> Any:
