@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["change", "date", "moment", "number", "span", "time"]
@@ -56,19 +57,19 @@ def span(text: str) -> str:
     """The text of a length of time, as it is."""
     from authdb.moments import parse_span
 
-    try:
-        parse_span(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}, not {text[:40]!r}") from None
-    return text
+    return _as_it_is(text, parse_span)
 
 
 def change(text: str) -> str:
     """The text that names a change, as it is."""
     from authdb.moments import parse_change
 
+    return _as_it_is(text, parse_change)
+
+
+def _as_it_is(text: str, parse: Callable[[str], object]) -> str:
     try:
-        parse_change(text)
+        parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error}, not {text[:40]!r}") from None
     return text

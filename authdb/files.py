@@ -17,6 +17,7 @@ __all__ = [
     "mend_pack",
     "pack_cut_short",
     "refuse_backups",
+    "remove_new",
     "sync_folder",
     "torn_tails",
 ]
@@ -64,6 +65,20 @@ def create_objects(folder: Path) -> None:
                 leftover.unlink()
     except OSError as error:
         raise explain(error, folder) from error
+
+
+def remove_new(folder: Path, was_there: bool) -> None:
+    """Remove a database that was only just made, by the names of its files: others may have put
+    files of their own beside them.
+
+    :param was_there: whether the folder was there before; it then stays
+    """
+    for file in (OBJECTS_FILE, CATALOG_FILE):
+        for ending in ("", ".index", ".lock", ".tmp"):
+            (folder / f"{file}{ending}").unlink(missing_ok=True)
+    if not was_there:
+        with suppress(OSError):  # other things are in it
+            folder.rmdir()
 
 
 def refuse_backups(folder: Path) -> None:

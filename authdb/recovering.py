@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from authdb.database import AuthDB
 from authdb.exceptions import DatabaseDamaged, DatabaseMissing, InvalidValue
-from authdb.files import CATALOG_FILE, OBJECTS_FILE
+from authdb.files import OBJECTS_FILE, remove_new
 from authdb.models import FIELDS, Package
 from authdb.pickles import class_of
 from authdb.records import Record
@@ -110,13 +110,7 @@ def _write(folder: Path, packages: Iterator[Package], as_of: date | None, note: 
                 db.add(package)
             db.set_as_of(as_of)
     except BaseException as error:
-        # By their names: others may have put files of their own there meanwhile.
-        for file in (OBJECTS_FILE, CATALOG_FILE):
-            for ending in ("", ".index", ".lock", ".tmp"):
-                (folder / f"{file}{ending}").unlink(missing_ok=True)
-        if not was_there:
-            with suppress(OSError):
-                folder.rmdir()
+        remove_new(folder, was_there)
         if isinstance(error, Exception):
             raise explain(error, folder) from error
         raise

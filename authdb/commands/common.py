@@ -12,7 +12,7 @@ from pathlib import Path
 
 from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError, AuthDBWarning
-from authdb.files import CATALOG_FILE, OBJECTS_FILE, mend_pack, pack_cut_short
+from authdb.files import mend_pack, pack_cut_short, remove_new
 from authdb.progress import say
 
 __all__ = ["confirmed", "folder", "made", "opened", "planned", "plural"]
@@ -69,16 +69,13 @@ def planned(options: argparse.Namespace) -> Iterator[AuthDB]:
 @contextmanager
 def made(path: Path) -> Iterator[AuthDB]:
     """A new database in the folder ``path``, which is not there if the block fails."""
+    was_there = path.is_dir()
     with AuthDB.create(path) as db:
         try:
             yield db
         except BaseException:
             db.close()
-            for file in (OBJECTS_FILE, CATALOG_FILE):
-                for ending in ("", ".index", ".lock", ".tmp"):
-                    (path / f"{file}{ending}").unlink(missing_ok=True)
-            with suppress(OSError):  # other things are in the folder
-                path.rmdir()
+            remove_new(path, was_there)
             raise
 
 
