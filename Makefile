@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench soak readers damage synced undo docs nox clean
+.PHONY: demo test lint bench bench-full soak readers damage synced undo docs nox clean
 
 demo: $(STAMP)  ## load the curated list and ask it three questions
 	@rm -rf demo.db
@@ -26,8 +26,11 @@ lint: $(STAMP)  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## time a question against sqlite-utils
-	$(BIN)/python benchmarks/cold_query.py
+bench: $(STAMP)  ## time everything against the peers, five minutes
+	$(BIN)/python -m benchmarks --sizes 10k 100k --bars
+
+bench-full: $(STAMP)  ## the same up to a million packages, and write docs/benchmarks.md
+	$(BIN)/python -m benchmarks --sizes 10k 100k 1m --bars --work .bench --resume --docs docs
 
 soak: $(STAMP)  ## kill a writer a thousand times
 	$(BIN)/python tests/soak.py --kills 1000
@@ -51,7 +54,7 @@ nox: $(STAMP)  ## run the tests on each Python that the machine has
 	$(BIN)/nox
 
 clean:
-	rm -rf $(VENV) .nox build dist demo.db *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .nox .bench build dist demo.db *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml
 	@echo 'Making an environment in $(VENV) ...'

@@ -23,6 +23,7 @@ from typing import NamedTuple, TypeVar
 from transaction import TransactionManager
 from zc.lockfile import LockError, LockFile
 
+from authdb.auditing import Progress
 from authdb.database import AuthDB
 from authdb.exceptions import (
     AuthDBError,
@@ -77,13 +78,21 @@ class Verified(NamedTuple):
 # -- backing up ----------------------------------------------------------------------------------
 
 
-def backup(path: str | Path, target: str | Path, *, full: bool = False) -> Backup:
+def backup(
+    path: str | Path,
+    target: str | Path,
+    *,
+    full: bool = False,
+    progress: Progress | None = None,
+) -> Backup:
     """Back up the database in the folder ``path`` into the folder ``target``.
 
     It runs beside a writer if need be. What was acknowledged before it began is in it.
 
     :param target: for backups of this database only; made if need be
     :param full: copy everything, also where what was added since the last backup would do
+    :param progress: called now and then with what is being done, how far that is, and how far it
+        goes (see `AuthDB.check`)
     :raises DatabaseMissing: there is no database
     :raises DatabaseError: the database cannot be read
     :raises AuthDBError: ``target`` cannot be used, or cannot be written
@@ -94,13 +103,13 @@ def backup(path: str | Path, target: str | Path, *, full: bool = False) -> Backu
         _look_at_target(target, folder)
         with _locked(target / ".lock", f"{target}: another backup into it is going on"):
             _claim(target, uuid)
-            return _backup(folder, *_repositories(target), full)
+            return _backup(folder, *_repositories(target, progress), full)
     except OSError as error:
         raise AuthDBError(str(explain(error, error.filename or target))) from error
 
 
-def _repositories(target: Path) -> tuple[Repository, Repository]:
-    return Repository(target / "data"), Repository(target / "catalog")
+def _repositories(target: Path, progress: Progress | None = None) -> tuple[Repository, Repository]:
+    return Repository(target / "data", progress), Repository(target / "catalog", progress)
 
 
 def _backup(folder: Path, data: Repository, catalog: Repository, full: bool) -> Backup:
@@ -202,13 +211,16 @@ def _now() -> datetime:
 # -- verifying -----------------------------------------------------------------------------------
 
 
-def verify(target: str | Path, made: Backup | None = None) -> Verified:
+def verify(
+    target: str | Path, made: Backup | None = None, *, progress: Progress | None = None
+) -> Verified:
     """Prove that the backups in ``target`` are whole, and that the newest gives a sound database.
 
     Every piece is held against its checksum. The newest backup is restored into a temporary folder
     and checked there (`AuthDB.check`).
 
     :param made: what `backup` returned: restore that one instead, and compare its generation
+    :param progress: see `backup`
     :raises DatabaseMissing: there are no backups
     :raises DatabaseDamaged: a piece is not as it was written, or what is restored is not sound
     :raises DatabaseError: a piece cannot be read, or there is no room for the restored database
@@ -216,12 +228,13 @@ def verify(target: str | Path, made: Backup | None = None) -> Verified:
     target = _path(target)
     with _told(target):
         _newest(target, None)
-        count, size = map(sum, zip(*map(_verify, _repositories(target)), strict=True))
+        each = map(_verify, _repositories(target, progress))
+        count, size = map(sum, zip(*each, strict=True))
     with _told(tempfile.gettempdir()), tempfile.TemporaryDirectory(prefix="authdb-") as folder:
         path = Path(folder) / "restored"
-        restored = restore(target, path, as_of=made and made.moment)
+        restored = restore(target, path, as_of=made and made.moment, progress=progress)
         with AuthDB.open(path, read_only=True) as db:
-            findings = db.check()
+            findings = db.check(progress=progress)
     if findings:
         raise DatabaseDamaged(target, f"what is restored is not sound: {findings[0]}")
     if made and restored.generation != made.generation:
@@ -240,7 +253,13 @@ def _verify(repository: Repository) -> tuple[int, int]:
 # -- restoring -----------------------------------------------------------------------------------
 
 
-def restore(source: str | Path, path: str | Path, *, as_of: datetime | None = None) -> Restored:
+def restore(
+    source: str | Path,
+    path: str | Path,
+    *,
+    as_of: datetime | None = None,
+    progress: Progress | None = None,
+) -> Restored:
     """Make a database in the folder ``path`` of a backup in the folder ``source``.
 
     It is there whole when this returns, and not at all if anything goes wrong. The catalog is
@@ -249,6 +268,7 @@ def restore(source: str | Path, path: str | Path, *, as_of: datetime | None = No
     :param path: where there is no database; made if need be
     :param as_of: take the newest backup that was begun by then (a datetime with a time zone);
         None takes the newest of all
+    :param progress: see `backup`
     :raises DatabaseExists: there is a database in ``path``; it is never replaced
     :raises DatabaseMissing: there are no backups in ``source``
     :raises NoSuchMoment: none was begun by then
@@ -262,7 +282,7 @@ def restore(source: str | Path, path: str | Path, *, as_of: datetime | None = No
         refuse_backups(folder)
         _look_at_place(folder)
         with _place(folder) as draft:
-            restored = _restore(source, pieces, draft)
+            restored = _restore(source, pieces, draft, progress)
             _put(draft, folder)
     return restored
 
@@ -314,11 +334,11 @@ def _place(folder: Path) -> Iterator[Path]:
             raise
 
 
-def _restore(source: Path, pieces: list[Piece], draft: Path) -> Restored:
-    _, catalog = _repositories(source)
+def _restore(source: Path, pieces: list[Piece], draft: Path, progress: Progress | None) -> Restored:
+    data, catalog = _repositories(source, progress)
     moment = pieces[-1].moment
     lost: Exception | None = None
-    _join(Repository(source / "data"), pieces, draft / OBJECTS_FILE)
+    _join(data, pieces, draft / OBJECTS_FILE)
     try:
         # Not a newer one: its objects may never have been taken.
         _join(catalog, catalog.chain(moment), draft / CATALOG_FILE)

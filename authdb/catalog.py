@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from functools import cache
 from typing import Any
 
 from repoze.catalog.catalog import Catalog, ResultSetSize, assertint
 
-from authdb.exceptions import QueryError, nearest
+from authdb.exceptions import QueryError
 from authdb.indexes import (
     CategoryIndex,
     DateIndex,
@@ -24,9 +24,9 @@ from authdb.indexes import (
     NameIndex,
     TextIndex,
 )
-from authdb.query import matching, parse_query, relevance
+from authdb.planning import Asked
 
-__all__ = ["CATALOG_FORMAT", "INDEXES", "PackageCatalog", "new_catalog", "sorted_docids"]
+__all__ = ["CATALOG_FORMAT", "INDEXES", "PackageCatalog", "new_catalog", "shapes"]
 
 #: The number of the catalog's format. A catalog of another one is rebuilt when it is opened.
 CATALOG_FORMAT = 1
@@ -46,7 +46,7 @@ INDEXES: Mapping[str, Any] = {
 
 class PackageCatalog(Catalog):
     """repoze.catalog's Catalog, whose documents are indexed all or not at all, and whose queries
-    are answered by `authdb.query.matching`."""
+    are answered by a plan (see `authdb.planning`)."""
 
     def index_doc(self, docid: int, document: Any) -> None:
         """Index ``document`` under ``docid`` in every index, in place of what was there.
@@ -86,13 +86,13 @@ class PackageCatalog(Catalog):
         :param sort_type: ignored; it names algorithms of repoze.catalog's indexes
         :returns: the number of docids (an int with an attribute ``total``, of all that match),
             and the docids
-        :raises QueryError: see `authdb.query.matching`
+        :raises QueryError: see `authdb.planning.Asked`
         """
-        docids = self.find(queryobject, names, sort_index, reverse)
+        asked = Asked(lambda: self, None, queryobject, names, sort_index, reverse, limit)
         if limit is not None and limit < 0:
             raise QueryError(f"limit is a number from 0 on, not {limit}")
-        shown = array("i", islice(docids, limit))
-        return ResultSetSize(len(shown), len(docids)), shown
+        found = asked.found()
+        return ResultSetSize(len(found.docids), found.total), found.docids
 
     def find(
         self,
@@ -103,12 +103,13 @@ class PackageCatalog(Catalog):
     ) -> array[int]:
         """The docids that ``query`` (an object, text, or None for all) matches, in order.
 
-        :param sort: see `sorted_docids`
-        :raises QueryError: see `authdb.query.matching`; for a text with the position in it
+        :param sort: an index of dates or texts; ``relevance``, or a text index for the relevance
+            of the searches of that index; None for docids, the order in which packages were added
+        :param reverse: the other way round; those that have no value stay last all the same, and
+            equal ones stay in the order of docids
+        :raises QueryError: see `authdb.planning.Asked`; for a text with the position in it
         """
-        tree = parse_query(query, names) if isinstance(query, str) else query
-        found = self.docids() if tree is None else matching(self, tree, names)
-        return sorted_docids(self, tree, found, sort, reverse, names)
+        return Asked(lambda: self, None, query, names, sort, reverse).found().docids
 
 
 def new_catalog() -> PackageCatalog:
@@ -119,49 +120,8 @@ def new_catalog() -> PackageCatalog:
     return catalog
 
 
-def sorted_docids(
-    catalog: PackageCatalog,
-    query: Any,
-    found: Iterable[int],
-    sort: str | None,
-    reverse: bool,
-    names: Mapping[str, Any] | None = None,
-) -> array[int]:
-    """``found`` in order: a copy, fixed from now on.
-
-    :param sort: an index of dates or texts; ``relevance``, or a text index for the relevance
-        of the searches of that index; None for docids, the order in which packages were added
-    :param reverse: the other way round; those that have no value stay last all the same, and
-        equal ones stay in the order of docids
-    :raises QueryError: it cannot be sorted by that
-    """
-    docids = array("i", found)
-    if sort is None:
-        if reverse:
-            docids.reverse()
-        return docids
-    value: Any
-    index = catalog.get(sort) if isinstance(sort, str) else None
-    if sort == "relevance" or isinstance(index, TextIndex):
-        weights = relevance(catalog, query, names, None if sort == "relevance" else sort)
-        if weights is None:
-            raise QueryError("relevance needs a text search, such as 'token' in description")
-        value, reverse = weights.get, not reverse  # the best first, unless asked otherwise
-    elif isinstance(index, FieldIndex):
-        value = index.key
-    else:
-        known = [name for name, index in catalog.items() if isinstance(index, FieldIndex)]
-        raise QueryError(
-            f"it cannot be sorted by {sort!r}{nearest(sort, known)}; by relevance it can, or by "
-            + ", ".join(sorted(known))
-        )
-    known_values: list[tuple[Any, int]] = []
-    without = array("i")
-    for docid in docids:
-        key = value(docid)
-        if key is None:
-            without.append(docid)
-        else:
-            known_values.append((key, docid))
-    known_values.sort(key=lambda pair: pair[0], reverse=reverse)
-    return array("i", (docid for _, docid in known_values)) + without
+@cache
+def shapes() -> Mapping[str, Any]:
+    """An empty index of each of `INDEXES`: questions can be read with them before a catalog is
+    open."""
+    return {name: index(name) for name, index in INDEXES.items()}

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ZODB.FileStorage import FileStorage
-
 from authdb.exceptions import (
     AuthDBError,
     DatabaseError,
@@ -28,6 +26,7 @@ from authdb.storage import explain, is_there
 from authdb.transactions import Session, Transaction
 
 if TYPE_CHECKING:
+    from authdb.auditing import Progress
     from authdb.checking import Finding
     from authdb.packing import Packed
     from authdb.undoing import Undone
@@ -230,13 +229,9 @@ class AuthDB(Reading):
                 del docids[package.name]
                 docids[draft.name] = docid
                 give_up(self._root, package.name)
-            was_edited = changes.edited.get(id(package), (package, vars(package)))[1] != vars(
-                package
-            )
+            # It is indexed at the next question, or at the end: perhaps it is changed once more.
+            changes.edited.setdefault(id(package), (package, dict(vars(package))))
             package.become(draft)
-            only = None if was_edited else changed
-            self._pair.catalog.reindex_doc(docid, package, only=only)
-            changes.edited[id(package)] = package, dict(vars(package))
             changes.docids.add(docid)
         return package
 
@@ -289,29 +284,29 @@ class AuthDB(Reading):
 
     # -- keeping well ------------------------------------------------------------------------
 
-    def check(self, *, repair: bool = False) -> list[Finding]:
+    def check(self, *, repair: bool = False, progress: Progress | None = None) -> list[Finding]:
         """Hold everything against everything.
 
         Each package against its digest, its past states too; names against packages, every
         index against the packages in both directions, the trees in themselves; and each record
         of both files against all that the rest of the file says of it.
 
+        A million packages take some minutes, some hundred megabytes of memory, and meanwhile room
+        on the disk for another catalog.
+
         :param repair: make the catalog anew where it is not as it should be. What is wrong with
             the objects cannot be mended here
+        :param progress: called now and then with what is being done, how far that is, and how far
+            it goes (None where that is not known)
         :returns: what was found; empty when all is well
         """
-        from authdb.checking import Finding, examine, examine_file  # only this method needs it
+        from authdb.checking import Finding, examine_pair  # only this method needs it
 
         if self._session.changes is not None:
             raise AuthDBError("check looks at what is stored: end the transaction first")
         self._root  # noqa: B018 - raises where the database is closed
         pair = self._pair
-        of_files: list[Finding] = []
-        with pair.reread() as (root, catalog_root):
-            findings = examine(root, catalog_root)
-            for database, its_root in ((pair.objects, root), (pair.catalogs, None)):
-                if isinstance(database.storage, FileStorage):  # type: ignore[union-attr]
-                    of_files += examine_file(database.storage, its_root)  # type: ignore[union-attr]
+        findings, of_files = examine_pair(pair, progress)
         if self.read_only and self.ahead:
             findings.insert(0, Finding(OBJECTS_FILE, str(self.ahead), True))
             rest = pair.objects.path.stat().st_size - pair.objects.storage.getSize()  # type: ignore[union-attr]
@@ -324,11 +319,17 @@ class AuthDB(Reading):
             self.reindex()
         return [*findings, *of_files]
 
-    def reindex(self) -> None:
-        """Build the catalog anew from the objects."""
-        self._session.rebuild()
+    def reindex(self, *, progress: Progress | None = None) -> None:
+        """Build the catalog anew from the objects.
 
-    def pack(self, keep: str | None = None, *, dry_run: bool = False) -> Packed:
+        :param progress: called with what is being done, how much of it is done, and of how much
+            (None if that is not known)
+        """
+        self._session.rebuild(progress)
+
+    def pack(
+        self, keep: str | None = None, *, dry_run: bool = False, progress: Progress | None = None
+    ) -> Packed:
         """Give back the room that earlier states take, in both files.
 
         The states before are gone afterwards, except from ``data.fs.old`` and
@@ -336,6 +337,8 @@ class AuthDB(Reading):
 
         :param keep: the history of how long back is kept, such as ``"90d"``; None for none
         :param dry_run: only say which changes can be looked at and undone no longer
+        :param progress: see `check`. While records are copied, another thread calls it
+        :raises DatabaseDamaged: a package is not as it should be: nothing is packed
         :raises DatabaseError: the disk is too full for the new files; the old ones are as before
         """
         from authdb.packing import pack
@@ -348,7 +351,23 @@ class AuthDB(Reading):
             span = None if keep is None else parse_span(str(keep))
         except ValueError as error:
             raise AuthDBError(f"keep: {error}, not {shown(keep)}") from None
-        return pack(self._pair, span, dry_run)
+        return pack(self._pair, span, dry_run, progress)
+
+    def copy(self, target: str | Path, *, progress: Progress | None = None) -> int:
+        """Make a new database of the packages as they are shown here, without their history.
+
+        :param target: the folder of the new one; other files in it are left alone
+        :param progress: as for `reindex`
+        :returns: how many packages it has
+        :raises DatabaseExists: there is a database in ``target``
+        :raises DatabaseDamaged: a package is not what was stored; there is no new database then
+        :raises DatabaseError: the new one cannot be written
+        """
+        from authdb.copying import copy
+
+        if self._session.changes is not None:
+            raise AuthDBError("what is stored is copied: end the transaction first")
+        return copy(self._root, _folder(target), self.path or "memory", progress)
 
     def close(self) -> None:
         """Close it, giving up an open transaction. Closing again does nothing."""

@@ -12,22 +12,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, TextIO
 
+from authdb.columns import Row
 from authdb.exceptions import AuthDBError, nearest, shown
 from authdb.fields import kinds, plain
+from authdb.gathering import ROW_FIELDS
 from authdb.models import FIELDS, Package
 
 __all__ = ["FORMATS", "escaped", "write"]
 
 
 def write(
-    packages: Iterable[Package],
+    packages: Iterable[Package | Row],
     format: str,  # noqa: A002 - it is the word for it
     out: TextIO,
     fields: Sequence[str] | None = None,
 ) -> None:
     """Write packages.
 
-    :param packages: read one at a time
+    :param packages: read one at a time; where ``fields`` are all `authdb.gathering.ROW_FIELDS`,
+        rows will do
     :param format: one of `FORMATS`
     :param out: takes any character, so it is UTF-8 or kept in memory. A file is opened with
         ``newline=""`` for CSV and TSV
@@ -60,13 +63,20 @@ def _checked(fields: Sequence[str]) -> list[str]:
 
 
 _Texts = Iterator[str]
-_Packages = Iterable[Package]
+_Packages = Iterable[Package | Row]
 _Names = list[str] | None
 
 
-def _record(package: Package, fields: _Names) -> dict[str, Any]:
+def _known(package: Package | Row) -> dict[str, Any]:
+    """The known fields."""
+    if isinstance(package, Row):
+        return {name: value for name in ROW_FIELDS if (value := getattr(package, name))}
+    return dict(package.values())
+
+
+def _record(package: Package | Row, fields: _Names) -> dict[str, Any]:
     """The package as JSON holds it: the known fields, or just those that are asked for."""
-    record = package.record()
+    record = {name: plain(value) for name, value in _known(package).items()}
     if fields is None:
         return record
     # An empty list or object where there may be several values, so that a reader can go over it.
@@ -113,7 +123,7 @@ def _toml(packages: _Packages, fields: _Names) -> _Texts:
     for package in packages:
         lines = ["[[packages]]" if empty else "\n[[packages]]"]
         empty = False
-        known = dict(package.values())
+        known = _known(package)
         for name in fields or FIELDS:
             if name in known:
                 lines += _toml_lines(name, known[name])
@@ -168,7 +178,7 @@ def _csv(packages: _Packages, fields: _Names, delimiter: str = ",") -> _Texts:
 
     yield row(names)
     for package in packages:
-        known = dict(package.values())
+        known = _known(package)
         yield row(FIELDS[name].cell(known.get(name)) for name in names)
 
 
@@ -181,7 +191,7 @@ def _markdown(packages: _Packages, fields: _Names) -> _Texts:
     yield f"| {' | '.join(map(escaped, names))} |\n"
     yield f"|{'---|' * len(names)}\n"
     for package in packages:
-        known = dict(package.values())
+        known = _known(package)
         yield f"| {' | '.join(_cell(name, known.get(name)) for name in names)} |\n"
 
 

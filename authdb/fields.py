@@ -42,7 +42,10 @@ CATEGORIES: Mapping[str, str] = {
 # and the marks that reorder text: they break tables and terminals, or cannot be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069\ufeff]")
 _NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE | re.ASCII)
+_SEPARATORS = re.compile(r"[-_.]+")
 _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+_NOT_IN_VERSIONS = re.compile(r"[\s,;]")
+_NOT_IN_LINKS = re.compile(r"""[\s<>"'`|\\^{}]""")
 
 
 class Release(NamedTuple):
@@ -118,13 +121,18 @@ def normalize_name(name: str) -> str:
     'django-oauth-toolkit'
     """
     # packaging.utils.canonicalize_name is the same line; importing it costs each command 25 ms.
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return _SEPARATORS.sub("-", name).lower()
 
 
 # -- text ------------------------------------------------------------------------------------
 
 
-def _text(field: str, value: object, *, limit: int = 400, lines: bool = False) -> str | None:
+def _text(field: str, value: object, limit: int = 400, lines: bool = False) -> str | None:
+    if type(value) is str:
+        text = value.strip()
+        # What Python can print has none of `_UNPRINTABLE`, and no line ends either.
+        if text.isprintable() and len(text) <= limit:
+            return text or None
     if not isinstance(value, str):
         slip = ""
         if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], str):
@@ -144,15 +152,15 @@ def _text(field: str, value: object, *, limit: int = 400, lines: bool = False) -
     return text or None
 
 
-def _required(field: str, value: object, **options: Any) -> str:
-    text = _text(field, value, **options)
+def _required(field: str, value: object, limit: int = 400) -> str:
+    text = _text(field, value, limit)
     if text is None:
         raise InvalidValue(field, value, "a package needs one")
     return text
 
 
 def _name(field: str, value: object) -> str | None:
-    text = _text(field, value, limit=200)
+    text = _text(field, value, 200)
     if text is None:
         return None
     if not _NAME.fullmatch(text):
@@ -175,7 +183,7 @@ def _own_name(field: str, value: object) -> str:
 def _url(field: str, value: object) -> str | None:
     from urllib.parse import urlsplit
 
-    text = _text(field, value, limit=2000)
+    text = _text(field, value, 2000)
     if text is None:
         return None
     try:
@@ -183,14 +191,14 @@ def _url(field: str, value: object) -> str | None:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port or an IPv6 address that is none
         good = False
-    if not good or re.search(r"""[\s<>"'`|\\^{}]""", text):
+    if not good or _NOT_IN_LINKS.search(text):
         raise InvalidValue(field, value, "a link begins with http:// or https:// and a host")
     return text
 
 
 def _version(field: str, value: object) -> str | None:
-    text = _text(field, value, limit=100)
-    if text is not None and re.search(r"[\s,;]", text):
+    text = _text(field, value, 100)
+    if text is not None and _NOT_IN_VERSIONS.search(text):
         raise InvalidValue(field, value, "a version has no spaces, ',' or ';'")
     return text
 
@@ -266,12 +274,19 @@ def _numbers(field: str, value: object) -> tuple[str, ...]:
 
 
 def _date(field: str, value: object) -> date | PartialDate | None:
-    if isinstance(value, str) and not value.strip():
-        return None
     try:
+        if type(value) is str and len(value) <= 10:
+            return _known_day(value)
+        if isinstance(value, str) and not value.strip():
+            return None
         return parse_date(value)
     except ValueError as error:
         raise InvalidValue(field, value, str(error)) from None
+
+
+@lru_cache(maxsize=1 << 15)  # the days of ninety years
+def _known_day(text: str) -> date | PartialDate | None:
+    return parse_date(text) if text.strip() else None
 
 
 def _known_date(field: str, value: object) -> date | PartialDate:
@@ -344,8 +359,8 @@ class kinds:
 
     NAME = Kind(_own_name)
     OTHER_NAME = Kind(_name)
-    TITLE = Kind(lambda field, value: _required(field, value, limit=200))
-    PROSE = Kind(lambda field, value: _text(field, value, limit=10_000, lines=True))
+    TITLE = Kind(lambda field, value: _required(field, value, 200))
+    PROSE = Kind(lambda field, value: _text(field, value, 10_000, True))
     URL = Kind(_url)
     VERSION = Kind(_version)
     LICENSE = Kind(_license)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from authdb.exceptions import DatabaseDamaged, DatabaseError, DatabaseExists
 from authdb.generations import new_root, new_token
@@ -12,11 +14,17 @@ from authdb.storage import MyZODB, explain
 
 __all__ = [
     "CATALOG_FILE",
+    "COLUMNS_FILE",
     "OBJECTS_FILE",
+    "aside",
     "create_objects",
+    "made",
+    "make_objects",
     "mend_pack",
+    "name_objects",
     "pack_cut_short",
     "refuse_backups",
+    "refuse_to_make",
     "remove_new",
     "sync_folder",
     "torn_tails",
@@ -24,6 +32,7 @@ __all__ = [
 
 OBJECTS_FILE = "data.fs"
 CATALOG_FILE = "catalog.fs"
+COLUMNS_FILE = "columns.bin"
 
 
 def create_objects(folder: Path) -> None:
@@ -31,40 +40,120 @@ def create_objects(folder: Path) -> None:
 
     :raises DatabaseExists: there is one
     """
-    target = folder / OBJECTS_FILE
-    there_is_one = DatabaseExists(folder, "there is a database already")
     try:
-        if target.exists() or pack_cut_short(folder):
-            raise there_is_one
-        for left in (CATALOG_FILE, f"{OBJECTS_FILE}.old"):
-            if (folder / left).exists():
-                raise DatabaseDamaged(
-                    folder,
-                    f"{OBJECTS_FILE} is gone, though {left} is there: bring it back from a backup, "
-                    "or move what is left elsewhere to begin anew",
-                )
-        refuse_backups(folder)
+        refuse_to_make(folder)
         folder.mkdir(parents=True, exist_ok=True)
         # Made under another name, then given its own: a database is there whole, or not at all.
-        draft = folder / f".new-{new_token()}.fs"
-        try:
-            with MyZODB(draft) as objects:
-                new_root(objects.dbroot)
-                manager = objects.connection.transaction_manager
-                manager.get().note("a new database")
-                manager.commit()
-            try:
-                target.hardlink_to(draft)  # a rename would replace one made in the meantime
-            except FileExistsError:
-                raise there_is_one from None
-            except OSError:  # a file system without such links
-                draft.rename(target)
-            sync_folder(folder)
-        finally:
-            for leftover in folder.glob(draft.name + "*"):
-                leftover.unlink()
+        with aside(folder) as draft:
+            make_objects(draft / OBJECTS_FILE)
+            name_objects(draft, folder)
     except OSError as error:
         raise explain(error, folder) from error
+
+
+def refuse_to_make(folder: Path) -> None:
+    """
+    :raises DatabaseError: no database can be made in ``folder``: there is one, or what is left of
+        one, or something else would be lost
+    """
+    if (folder / OBJECTS_FILE).exists() or pack_cut_short(folder):
+        raise DatabaseExists(folder, _THERE)
+    for left in (CATALOG_FILE, f"{OBJECTS_FILE}.old"):
+        if (folder / left).exists():
+            raise DatabaseDamaged(
+                folder,
+                f"{OBJECTS_FILE} is gone, though {left} is there: bring it back from a backup, "
+                "or move what is left elsewhere to begin anew",
+            )
+    refuse_backups(folder)
+
+
+_THERE = "there is a database already"
+
+
+def make_objects(path: Path) -> None:
+    """Make the objects file of a database without packages: its first transaction."""
+    with MyZODB(path) as objects:
+        new_root(objects.dbroot)
+        manager = objects.connection.transaction_manager
+        manager.get().note("a new database")
+        manager.commit()
+
+
+def name_objects(draft: Path, folder: Path) -> None:
+    """Give the objects file in the folder ``draft`` its place in ``folder``.
+
+    :raises DatabaseExists: there is one
+    """
+    target = folder / OBJECTS_FILE
+    try:
+        target.hardlink_to(draft / OBJECTS_FILE)  # a rename would replace one made in the meantime
+    except FileExistsError:
+        raise DatabaseExists(folder, _THERE) from None
+    except OSError:  # a file system without such links
+        (draft / OBJECTS_FILE).rename(target)
+    sync_folder(folder)
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Inside, there is a folder for a new database; afterwards too, unless making that fails.
+
+    :raises DatabaseError: see `refuse_to_make`
+    """
+    was_there = folder.is_dir()
+    refuse_to_make(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # something else is in it
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def aside(folder: Path) -> Iterator[Path]:
+    """A folder of our own within ``folder``, for what is to be whole before it is seen. What is
+    still in it is removed at the end.
+
+    It is locked, so that what is left of processes that were killed is known, and removed too.
+
+    :raises OSError: it cannot be made
+    """
+    from shutil import rmtree
+
+    for left in folder.glob(f"{_ASIDE}*"):
+        with suppress(OSError):  # another's, in which we may not write
+            lock = _locked(left) if left.is_dir() else None
+            if lock is not None:
+                rmtree(left, ignore_errors=True)
+                lock.close()
+    draft = folder / f"{_ASIDE}{new_token()}"
+    draft.mkdir()
+    lock = None
+    try:
+        lock = _locked(draft)
+        yield draft
+    finally:
+        if lock is not None:
+            lock.close()
+        rmtree(draft, ignore_errors=True)
+
+
+#: What the names of such folders begin with.
+_ASIDE = ".new-"
+
+
+def _locked(draft: Path) -> Any:
+    """The lock of a folder made by `aside`; None where another process holds it."""
+    from zc.lockfile import LockError, SimpleLockFile
+
+    try:
+        return SimpleLockFile(f"{draft / 'lock'}")
+    except LockError:
+        return None
 
 
 def remove_new(folder: Path, was_there: bool) -> None:
@@ -76,6 +165,7 @@ def remove_new(folder: Path, was_there: bool) -> None:
     for file in (OBJECTS_FILE, CATALOG_FILE):
         for ending in ("", ".index", ".lock", ".tmp"):
             (folder / f"{file}{ending}").unlink(missing_ok=True)
+    (folder / COLUMNS_FILE).unlink(missing_ok=True)
     if not was_there:
         with suppress(OSError):  # other things are in it
             folder.rmdir()

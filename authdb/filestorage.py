@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import os
+import time
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from BTrees.fsBTree import fsBucket
 from persistent.TimeStamp import TimeStamp
-from ZODB._compat import FILESTORAGE_MAGIC
+from ZODB._compat import FILESTORAGE_MAGIC, Unpickler
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import _truncate
 from ZODB.FileStorage.format import CorruptedDataError
+from ZODB.fsIndex import fsIndex
+from ZODB.POSException import StorageTransactionError
 from ZODB.utils import u64, z64
 
 from authdb.exceptions import DatabaseDamaged
-from authdb.records import LENGTH, TRANSACTION, next_whole, torn_at
+from authdb.records import LENGTH, RECORD, TRANSACTION, next_whole, torn_at
 
-__all__ = ["OneFile", "Replaced", "Revision", "TornTail"]
+__all__ = ["OneFile", "Replaced", "Revision", "TornTail", "save_index"]
+
+# So much is read of a record at first: most are shorter.
+_AT_ONCE = 4096
+
+# The index is saved where there are so many records, or transactions, behind it, unless that would
+# take more than this share of the time of the commits. Of 3,000,000 records it takes 0.1 s.
+_MANY_RECORDS = 10_000
+_MANY_COMMITS = 64
+_SHARE = 0.04
+_COST = 4e-8  # seconds a record, as a first guess
 
 
 class Revision(NamedTuple):
@@ -79,8 +95,7 @@ class OneFile(FileStorage):
 
     def _restore_index(self) -> Any:
         # Here the file is open, and nothing of it was cut off yet.
-        index = Path(f"{self._file_name}.index")
-        found = super()._restore_index() if self._trust and _is_sealed(index) else None
+        found = self._saved_index() if self._trust else None
         torn = self._look_at_tail(found[1] if found else len(FILESTORAGE_MAGIC))
         if torn is not None:
             # ZODB would read what is there as a header, and stumble over most of what it may be.
@@ -90,13 +105,58 @@ class OneFile(FileStorage):
                 _truncate(self._file, self._file_name, torn)
         return found
 
+    def _saved_index(self) -> Any:
+        """The saved index, where the file ended then, and its last transaction; None if there is
+        none that can be believed."""
+        try:
+            found = _load_index(Path(f"{self._file_name}.index"))
+        except Exception:  # what is damaged may raise anything
+            return None
+        if found is None:
+            return None
+        tid = self._sane(*found)
+        return (*found, tid) if tid else None
+
     def _save_index(self) -> None:
-        if self._is_saved:
+        if self._is_saved or self._is_read_only:
             return
-        super()._save_index()
-        if not self._is_read_only:
-            with suppress(OSError):  # one without a seal is made anew
-                _seal(Path(f"{self._file_name}.index"))
+        with suppress(OSError):  # without it the file is read from end to end the next time
+            save_index(Path(self._file_name), self._index, self._pos)
+
+    # The index is saved at the end, and now and then before: what is behind it has to be read by
+    # everyone who opens the file meanwhile, or after a crash.
+
+    _unsaved = _commits = 0  # what is behind the saved index: records, transactions
+    _spent = _begun = 0.0  # the time that these took
+    _cost: float | None = None  # the time that it takes to save it, once that is known
+
+    def tpc_begin(self, transaction: Any, *args: Any) -> None:
+        super().tpc_begin(transaction, *args)
+        self._begun = time.perf_counter()
+
+    def _finish(self, *args: Any) -> None:
+        self._unsaved += len(self._tindex)
+        self._commits += 1
+        super()._finish(*args)
+        self._spent += time.perf_counter() - self._begun
+
+    def keep_index(self) -> None:
+        """Save the index if much is behind it, and if that takes but little of the time."""
+        if self._unsaved <= _MANY_RECORDS and self._commits <= _MANY_COMMITS:
+            return
+        if self._cost is None:
+            self._cost = len(self._index) * _COST
+        if self._spent * _SHARE < self._cost:
+            return
+        begun = time.perf_counter()
+        self._save_index()
+        self._cost = time.perf_counter() - begun
+        self._unsaved = self._commits = 0
+        self._spent = 0.0
+
+    def supersede(self) -> None:
+        """Note that another file takes the place of this one: the index beside it is of that."""
+        self._is_saved = True
 
     def _look_at_tail(self, start: int) -> int | None:
         """Where half a change begins, after which there is nothing; None if all is whole."""
@@ -184,6 +244,36 @@ class OneFile(FileStorage):
                 return bytes(self._file.read(head.plen))
         return bytes(self.loadSerial(revision.oid, revision.tid))  # one that ZODB's undo made
 
+    def newest(self, oid: bytes) -> bytes:
+        """The newest record of an object, as ``load`` gives it: for whoever reads thousands."""
+        position = self._index.get(oid)
+        if position is not None:
+            found = os.pread(self._file.fileno(), _AT_ONCE, position)
+            size = RECORD.unpack_from(found)[-1]
+            if size:
+                missing = RECORD.size + size - len(found)
+                if missing > 0:
+                    found += os.pread(self._file.fileno(), missing, position + len(found))
+                return found[RECORD.size : RECORD.size + size]
+        return bytes(self.load(oid)[0])
+
+    def store_all(self, records: Mapping[bytes, bytes], transaction: Any) -> None:
+        """Store the records of these objects, as ``store`` does one; nobody may have changed any
+        of them since they were read."""
+        if transaction is not self._transaction:
+            raise StorageTransactionError(self, transaction)
+        with self._lock:
+            index, places, tid, begun = self._index, self._tindex, self._tid, self._pos
+            position = begun + self._tfile.tell() + self._thl
+            known_to = index.maxKey() if index else z64
+            for oid, record in records.items():
+                before = 0 if oid > known_to else index.get(oid, 0)
+                head = RECORD.pack(oid, tid, before, begun, 0, len(record))
+                self._tfile.write(head + record)
+                places[oid] = position
+                position += len(head) + len(record)
+            self.set_max_oid(max(self._oid, *records))
+
     def _keep_at_hand(self, path: str) -> None:
         # ZODB opens the file again, by its name, for its first reader. After a pack that would be
         # another file. As only one thread reads here, one handle is enough for good.
@@ -239,15 +329,35 @@ class _Upto:
 # others. So a checksum is put behind it, where ZODB does not look.
 
 
+def save_index(path: Path, index: Any, end: int) -> None:
+    """Save the ``index`` (ZODB's fsIndex) of the file at ``path``, which ends at ``end``, as
+    `OneFile` saves and believes it."""
+    draft = Path(f"{path}.index.index_tmp")
+    try:
+        index.save(end, str(draft))
+        _seal(draft)
+        os.replace(draft, f"{path}.index")  # noqa: PTH105 - so that a kill just here can be tried
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
 def _seal(index: Path) -> None:
     checksum = zlib.crc32(index.read_bytes())
     with index.open("ab") as file:
         file.write(checksum.to_bytes(4, "big"))
 
 
-def _is_sealed(index: Path) -> bool:
-    try:
-        found = index.read_bytes()
-    except OSError:
-        return False
-    return zlib.crc32(found[:-4]).to_bytes(4, "big") == found[-4:]
+def _load_index(path: Path) -> tuple[fsIndex, int] | None:
+    """A saved index, and where the file ended then; None if it is not as it was saved."""
+    # As fsIndex.load reads it, but once: what was checked is what is taken. A million objects have
+    # megabytes of it.
+    found = memoryview(path.read_bytes())
+    if zlib.crc32(found[:-4]).to_bytes(4, "big") != found[-4:]:
+        return None
+    unpickler = Unpickler(BytesIO(found))
+    end, index = unpickler.load(), fsIndex()
+    while part := unpickler.load():
+        oids, places = part  # the first six bytes of oids, and the places by the last two
+        index._data[oids] = fsBucket().fromString(places)
+    return index, end

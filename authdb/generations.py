@@ -31,6 +31,7 @@ __all__ = [
     "REBUILD",
     "Docids",
     "advance",
+    "following",
     "give_up",
     "lag",
     "mark",
@@ -89,25 +90,39 @@ def advance(root: Any, changes: Mapping[str, Iterable[int]]) -> None:
     :param root: that of the objects
     :param changes: for each of `KINDS` the docids
     """
+    values, touched = following(root, changes)
+    root.update(values)
+    if "touched" not in root:
+        root["touched"] = PersistentMapping()
+    root["touched"].update(touched)
+
+
+def following(
+    root: Mapping[str, Any], changes: Mapping[str, Iterable[int]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a change puts into the root, and into its ``touched``; see `advance`. Nothing is
+    changed here."""
     generation, token = root["generation"] + 1, new_token()
-    docids = tuple(sorted({docid for kind in KINDS for docid in changes.get(kind, ())}))
+    runs = {kind: _runs(changes.get(kind, ())) for kind in KINDS}
+    count = sum(sum(of_kind[1::2]) for of_kind in runs.values())
+    docids: Any = REBUILD  # so many need not be listed to be too many
+    if count <= JOURNAL_DOCIDS:
+        docids = tuple(sorted({docid for of_kind in runs.values() for docid in Docids(of_kind)}))
     journal = [*root["journal"][1 - JOURNAL_GENERATIONS :], (generation, token, docids)]
-    room = JOURNAL_DOCIDS
+    room = JOURNAL_DOCIDS - (count if docids == REBUILD else 0)
     for position in range(len(journal) - 1, -1, -1):
         number, its_token, its_docids = journal[position]
         room -= 0 if its_docids == REBUILD else len(its_docids)
         if room < 0:
             journal[position] = (number, its_token, REBUILD)
-    root.update(generation=generation, token=token, journal=tuple(journal))
-    if "touched" not in root:
-        root["touched"] = PersistentMapping()
-    root["touched"].update(
-        {kind: _runs(changes.get(kind, ())) for kind in KINDS}, generation=generation
-    )
+    values = {"generation": generation, "token": token, "journal": tuple(journal)}
+    return values, {**runs, "generation": generation}
 
 
 def _runs(docids: Iterable[int]) -> tuple[int, ...]:
     """``docids`` as first, length, first, length, ...: an import of a million takes a few bytes."""
+    if isinstance(docids, range) and docids.step == 1:
+        return (docids.start, len(docids)) if docids else ()
     runs: list[int] = []
     for docid in sorted(docids):
         if runs and docid == runs[-2] + runs[-1]:

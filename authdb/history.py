@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-from authdb.exceptions import AuthDBError, NoSuchMoment, PackageNotFound
+from authdb.exceptions import AuthDBError, DatabaseDamaged, NoSuchMoment, PackageNotFound
 from authdb.generations import KINDS
 from authdb.models import Package
 from authdb.moments import Moment
@@ -207,6 +207,10 @@ def _edits(objects: MyZODB, past: Past, oid: bytes, docid: int, until: bytes) ->
     """The changes to the package that is the object ``oid``, up to the transaction ``until``."""
     changes = {change.tid: change for change in past}
     its = [each for each in objects.revisions(oid) if each.tid <= until]
+    if not its:  # what is there now is dated later than all that is known of
+        raise DatabaseDamaged(
+            objects.path or "the database", "a package is dated wrongly; see: authdb check"
+        )
     states = [_package(objects, revision) for revision in its]
     for revision, after, before in zip(its, states, [*states[1:], None], strict=True):
         change = changes.get(revision.tid)

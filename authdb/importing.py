@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from authdb import bulk
+from authdb.building import Builder, Progress
 from authdb.database import AuthDB
 from authdb.dates import PartialDate, first_day
+from authdb.drafting import Batch
 from authdb.exceptions import (
     AuthDBError,
     DatabaseError,
@@ -18,10 +23,12 @@ from authdb.exceptions import (
     nearest,
     shown,
 )
+from authdb.files import aside, made
 from authdb.loaders import Loader
-from authdb.models import Package, Source
+from authdb.models import Package, Source, package_of, state_of
+from authdb.storage import explain
 
-__all__ = ["ON_CONFLICT", "Counts", "load"]
+__all__ = ["ON_CONFLICT", "Counts", "Progress", "load", "load_new"]
 
 #: What can be done with a record whose package is there already.
 ON_CONFLICT = {
@@ -33,6 +40,11 @@ ON_CONFLICT = {
 
 # So many records pass between two calls of ``progress``.
 _STEP = 200
+# So many packages of the database are looked at before those that ZODB keeps in memory are let go.
+_LOOKED_AT = 2000
+
+# From so many packages on a batch is merged into the catalog, if it has any.
+_MERGED = 50
 
 
 class Counts(NamedTuple):
@@ -66,7 +78,8 @@ def load(
     on_conflict: str = "update",
     dry_run: bool = False,
     note: str | None = None,
-    progress: Callable[[Loader], object] | None = None,
+    progress: Progress | None = None,
+    processes: int = 2,
 ) -> Counts:
     """Load files into a database, in one transaction.
 
@@ -82,27 +95,108 @@ def load(
     :param on_conflict: what to do with a package that is there already, one of `ON_CONFLICT`
     :param dry_run: count, and write nothing; ``db`` may be open for reading only
     :param note: what the history says; None for the files' names and the counts
-    :param progress: called with the loader that is being read, every 200 records and at its end
+    :param progress: called with what is being done (the name of the file that is read, or such as
+        "writing the packages"), how much of it is done, and of how much (None if that is not
+        known): every 200 records, at the end of each file, and while all is written
+    :param processes: with 2, a second process helps where many packages are loaded into a
+        database that has none
     :raises LoadError: all mistakes of all files
     :raises AuthDBError: a file that cannot be read, or an ``on_conflict`` that is unknown
     :raises DatabaseError: the database cannot be written
     """
+    _known_way(on_conflict)
+    if db.read_only and not dry_run:  # said before hours of reading, not after
+        raise DatabaseReadOnly(db.path, "it was opened for reading only")
+    loaders = [loaders] if isinstance(loaders, Loader) else list(loaders)
+    session, root = db._session, db._root
+    folder = None if db.read_only else db.path
+    draft: Path | None = None
+
+    def builder() -> Builder:
+        nonlocal draft
+        draft = None if folder is None else stack.enter_context(aside(folder))
+        return Builder(processes, draft)
+
+    empty = not (dry_run or root["packages"])
+    with (
+        _told(db.path or "the database"),
+        _without_collecting(),
+        ExitStack() as stack,
+        Batch(root, folder, builder if empty else None, bulk.MANY) as batch,
+    ):
+        counts = _Plan(batch, on_conflict, db).read(loaders, progress)
+        note = note or f"load {_listed(loaders)}: {counts}"
+        if dry_run:
+            return counts
+        if len(batch) < (bulk.MANY if empty else _MERGED):
+            _one_by_one(db, batch, note)
+        elif batch.builder is not None:
+            from authdb.storing import fill
+
+            fill(session, draft, batch, note, progress)
+        else:
+            from authdb.merging import merge
+
+            merge(session, batch, note)
+    return counts
+
+
+def load_new(
+    folder: Path | str,
+    loaders: Loader | Iterable[Loader],
+    *,
+    on_conflict: str = "update",
+    note: str | None = None,
+    progress: Progress | None = None,
+    processes: int = 2,
+) -> Counts:
+    """Make a database of what is in files: afterwards it is there with all of it, or not at all.
+
+    :param folder: where it will be; made if need be, and other files in it are left alone
+    :raises DatabaseExists: there is one
+    :raises AuthDBError: as `load`
+
+    The other parameters are those of `load`.
+    """
+    _known_way(on_conflict)
+    folder = Path(folder)
+    loaders = [loaders] if isinstance(loaders, Loader) else list(loaders)
+    with _told(folder), _without_collecting(), made(folder), aside(folder) as draft:
+        from authdb.storing import found
+
+        with Batch({}, draft, lambda: Builder(processes, draft)) as batch:
+            counts = _Plan(batch, on_conflict).read(loaders, progress)
+            found(draft, folder, batch, note or f"load {_listed(loaders)}: {counts}", progress)
+    return counts
+
+
+@contextmanager
+def _told(path: object) -> Iterator[None]:
+    """Inside, what the system refuses is one of our errors."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Inside no garbage is looked for: of all that is read, nothing refers to itself."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _known_way(on_conflict: str) -> None:
     if on_conflict not in ON_CONFLICT:
         raise AuthDBError(
             f"on_conflict is one of {', '.join(ON_CONFLICT)}, not {shown(on_conflict)}"
             + nearest(str(on_conflict), ON_CONFLICT)
         )
-    if db.read_only and not dry_run:  # said before hours of reading, not after
-        raise DatabaseReadOnly(db.path, "it was opened for reading only")
-    loaders = [loaders] if isinstance(loaders, Loader) else list(loaders)
-    plan = _Plan(db, on_conflict)
-    errors = [error for loader in loaders for error in plan.read(loader, progress)]
-    if errors:
-        raise errors[0] if len(errors) == 1 else _SeveralFiles(errors)
-    counts = plan.counts()
-    if not dry_run:
-        plan.carry_out(note or f"load {_listed(loaders)}: {counts}")
-    return counts
 
 
 def _listed(loaders: list[Loader]) -> str:
@@ -112,33 +206,56 @@ def _listed(loaders: list[Loader]) -> str:
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-class _Plan:
-    """What loading will do: the packages as they will be, none of which is stored yet."""
+def _one_by_one(db: AuthDB, batch: Batch, note: str) -> None:
+    """Do what is planned, in one transaction."""
+    with db.transaction(note):
+        for _, package, state in batch.changed():
+            db.replace(package_of({**state, "name": package.name}))
+        for _, state, _ in batch.added():
+            db.add(package_of(state))
+        if batch.as_of is not None:
+            db.set_as_of(batch.as_of)
 
-    def __init__(self, db: AuthDB, on_conflict: str) -> None:
-        self._db = db
-        self._on_conflict = on_conflict
-        self._drafts: dict[str, Package] = {}
-        self._as_of: date | None = None
+
+class _Plan:
+    """What loading will do.
+
+    :param batch: what is given to it
+    :param db: None for a database that is not there yet
+    """
+
+    def __init__(self, batch: Batch, on_conflict: str, db: AuthDB | None = None) -> None:
+        self._batch, self._on_conflict, self._db = batch, on_conflict, db
+        self._looked_at = 0
+        # That of an empty one need not be asked about each name.
+        self._ask = db is not None and bool(db._root["packages"])
         self._tally = dict.fromkeys(Counts._fields, 0)
 
-    def counts(self) -> Counts:
-        """What the records come to."""
-        return Counts(**self._tally)
+    def read(self, loaders: list[Loader], progress: Progress | None) -> Counts:
+        """Take in files; what their records come to.
 
-    def read(
-        self, loader: Loader, progress: Callable[[Loader], object] | None
-    ) -> list[AuthDBError]:
+        :raises AuthDBError: all that is wrong with them
+        """
+        errors = [error for loader in loaders for error in self._read(loader, progress)]
+        if errors:
+            raise errors[0] if len(errors) == 1 else _SeveralFiles(errors)
+        self._batch.close_off()
+        return Counts(**{**self._tally, "added": len(self._batch)})
+
+    def _read(self, loader: Loader, progress: Progress | None) -> list[AuthDBError]:
         """Take in a file; what is wrong with it, as errors."""
         errors: list[AuthDBError] = []
+        name = Path(loader.name).name
+        # Where there is nothing to meet, and a file names no package twice, all are new.
+        take = self._take if self._ask or self._batch.names else self._take_new
         try:
-            for number, (where, fields) in enumerate(loader, 1):
+            for count, (number, fields) in enumerate(loader.numbered(), 1):
                 try:
-                    self._tally[self._take(fields)] += 1
+                    take(fields)
                 except InvalidValue as error:
-                    loader.refuse(where, error)
-                if progress is not None and number % _STEP == 0:
-                    progress(loader)
+                    loader.refuse(loader.place(number), error)
+                if progress is not None and count % _STEP == 0:
+                    progress(name, loader.position, loader.size)
         except DatabaseError:
             raise
         except AuthDBError as error:
@@ -146,44 +263,51 @@ class _Plan:
         if loader.problems:
             errors.append(LoadError(loader.name, loader.problems))
         if loader.as_of is not None:
-            self._as_of = loader.as_of
+            self._batch.as_of = loader.as_of
+        self._batch.settle()
         if progress is not None:
-            progress(loader)
+            progress(name, loader.position, loader.size)
         return errors
 
-    def _take(self, fields: dict[str, Any]) -> str:
+    def _take_new(self, fields: dict[str, Any]) -> None:
+        """Plan for a record of a package that is not there."""
+        self._batch.add(state_of(fields))
+
+    def _take(self, fields: dict[str, Any]) -> None:
+        """Plan for one record."""
+        self._tally[self._met(fields)] += 1
+
+    def _met(self, fields: dict[str, Any]) -> str:
         """Plan for one record; which of the `Counts` it belongs to."""
-        name = fields["name"]
-        known: Package | None = self._drafts.get(name) or self._db.get(name)
+        batch, name = self._batch, fields["name"]
+        state = batch.find(name)
+        if state is not None:
+            known: Package | None = package_of(state)
+        else:
+            known = self._stored(name) if self._ask else None
         if known is None:
-            self._drafts[name] = _made(fields)
+            batch.add(state_of(fields))
             return "added"
         if self._on_conflict == "ignore":
             return "ignored"
         if self._on_conflict == "error":
             raise InvalidValue("name", name, "there is a package of that name already")
-        draft = _made(fields) if self._on_conflict == "replace" else _merged(known, fields)
+        replaced = self._on_conflict == "replace"
+        draft = package_of(state_of(fields)) if replaced else _merged(known, fields)
         if not known.differs_from(draft):
             return "unchanged"
-        self._drafts[name] = draft
+        batch.change(dict(vars(draft)))
         return "changed"
 
-    def carry_out(self, note: str) -> None:
-        """Do it, in one transaction."""
-        db = self._db
-        with db.transaction(note):
-            for name, draft in self._drafts.items():
-                if name in db:
-                    db.replace(draft)
-                else:
-                    db.add(draft)
-            if self._as_of is not None:
-                db.set_as_of(self._as_of)
-
-
-def _made(fields: Mapping[str, Any]) -> Package:
-    """A package of these fields and no others."""
-    return Package(**{"title": None, **fields})
+    def _stored(self, name: str) -> Package | None:
+        """The package of the database that has that name, if there is one."""
+        assert self._db is not None
+        package: Package | None = self._db.get(name)
+        if package is not None:
+            self._looked_at += 1
+            if self._looked_at % _LOOKED_AT == 0:
+                self._db._pair.objects.connection.cacheGC()  # type: ignore[union-attr]
+        return package
 
 
 def _merged(known: Package, fields: Mapping[str, Any]) -> Package:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from repoze.catalog.indexes.field import CatalogFieldIndex
@@ -39,10 +40,14 @@ __all__ = [
     "KeywordIndex",
     "NameIndex",
     "PackageLexicon",
+    "Span",
     "TextIndex",
 ]
 
 _missing = object()
+
+#: The lowest and the highest value that are meant, None for no bound; whether each is left out.
+Span = tuple[Any, Any, bool, bool]
 
 
 class _Mended:
@@ -106,7 +111,11 @@ class _Mended:
         positive = assertion(*args, **kw)
         return self.family.IF.difference(self.docids(), positive)
 
-    def _each(self, values: Any) -> list[Any]:
+    def each(self, values: Any) -> list[Any]:
+        """The values of a question about several.
+
+        :raises QueryError: they are not several
+        """
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise QueryError(
                 f"{self.discriminator} is asked about a list of values, not {shown(values)}"
@@ -114,11 +123,11 @@ class _Mended:
         return list(values)
 
     def applyAny(self, values: Any) -> Any:
-        return self.family.IF.multiunion([self.applyEq(value) for value in self._each(values)])
+        return self.family.IF.multiunion([self.applyEq(value) for value in self.each(values)])
 
     def applyAll(self, values: Any) -> Any:
         found = None
-        for value in self._each(values):
+        for value in self.each(values):
             docids = self.applyEq(value)
             found = docids if found is None else self.family.IF.intersection(found, docids)
         return self.docids() if found is None else found
@@ -171,39 +180,64 @@ class FieldIndex(_Mended, CatalogFieldIndex):
         """The document's value, which sorts; None where it has none."""
         return self._rev_index.get(docid)
 
-    def _range(self, low: Any, high: Any, *exclude: bool) -> Any:
-        if low is not None and high is not None and low > high:
+    def span(self, question: str, *values: Any) -> Span | None:
+        """The indexed values that a question asks for; None where nothing can match.
+
+        :param question: "Eq", "Lt", "Le", "Gt", "Ge" or "InRange"
+        :param values: those of the query: one, or of a range its two ends and whether each of
+            them is left out
+        :raises QueryError: a value that is not compared with these
+        """
+        if question == "InRange":
+            return self._between(*values)
+        if values[0] is None:
+            return None
+        low, high = self.bounds(values[0])
+        if question == "Eq":
+            return low, high, False, False
+        if question == "Lt":
+            return None, low, False, True
+        if question == "Le":
+            return None, high, False, False
+        return (high, None, True, False) if question == "Gt" else (low, None, False, False)
+
+    def _between(
+        self, start: Any, end: Any, excludemin: bool = False, excludemax: bool = False
+    ) -> Span | None:
+        low = None if start is None else self.bounds(start)[1 if excludemin else 0]
+        high = None if end is None else self.bounds(end)[0 if excludemax else 1]
+        # Of a side that is open, BTrees would exclude the lowest or the highest value.
+        excludemin, excludemax = excludemin and low is not None, excludemax and high is not None
+        if low is None or high is None or low < high:
+            return low, high, excludemin, excludemax
+        single = low == high and not (excludemin or excludemax)
+        return (low, high, False, False) if single else None
+
+    def _matching(self, question: str, *values: Any) -> Any:
+        span = self.span(question, *values)
+        if span is None:
             return self.family.IF.Set()
-        return self.family.IF.multiunion(self._fwd_index.values(low, high, *exclude))
+        return self.family.IF.multiunion(self._fwd_index.values(*span))
 
     def applyEq(self, value: Any) -> Any:
-        return self.family.IF.Set() if value is None else self._range(*self.bounds(value))
+        return self._matching("Eq", value)
 
     def applyLt(self, value: Any) -> Any:
-        if value is None:
-            return self.family.IF.Set()
-        return self._range(None, self.bounds(value)[0], False, True)
+        return self._matching("Lt", value)
 
     def applyLe(self, value: Any) -> Any:
-        return self.family.IF.Set() if value is None else self._range(None, self.bounds(value)[1])
+        return self._matching("Le", value)
 
     def applyGt(self, value: Any) -> Any:
-        if value is None:
-            return self.family.IF.Set()
-        return self._range(self.bounds(value)[1], None, True, False)
+        return self._matching("Gt", value)
 
     def applyGe(self, value: Any) -> Any:
-        return self.family.IF.Set() if value is None else self._range(self.bounds(value)[0], None)
+        return self._matching("Ge", value)
 
     def applyInRange(
         self, start: Any, end: Any, excludemin: bool = False, excludemax: bool = False
     ) -> Any:
-        low = None if start is None else self.bounds(start)[1 if excludemin else 0]
-        high = None if end is None else self.bounds(end)[0 if excludemax else 1]
-        # Of a side that is open, BTrees would exclude the lowest or the highest value.
-        return self._range(
-            low, high, excludemin and low is not None, excludemax and high is not None
-        )
+        return self._matching("InRange", start, end, excludemin, excludemax)
 
 
 class NameIndex(FieldIndex):
@@ -213,6 +247,10 @@ class NameIndex(FieldIndex):
         low, _ = super().bounds(value)
         name = normalize_name(low)
         return name, name
+
+
+#: The same few dates are asked about again and again, and to read one takes as long as to plan.
+_period_of_text = lru_cache(1000)(period)
 
 
 class DateIndex(FieldIndex):
@@ -231,7 +269,7 @@ class DateIndex(FieldIndex):
 
     def bounds(self, value: Any) -> tuple[int, int]:
         try:
-            return period(value)
+            return _period_of_text(value) if type(value) is str else period(value)
         except ValueError as error:
             given = "" if "calendar" in str(error) else f", not {shown(value)}"
             raise QueryError(f"{self.discriminator}: {error}{given}") from None
@@ -273,12 +311,12 @@ class KeywordIndex(_Mended, CatalogKeywordIndex):
         return empty if keyword is None else self._fwd_index.get(self.check(keyword), empty)
 
     def applyAny(self, values: Any) -> Any:
-        return self.family.IF.multiunion([self._posting(value) for value in self._each(values)])
+        return self.family.IF.multiunion([self._posting(value) for value in self.each(values)])
 
     applyIn = applyAny
 
     def applyAll(self, values: Any) -> Any:
-        postings = sorted((self._posting(value) for value in self._each(values)), key=len)
+        postings = sorted((self._posting(value) for value in self.each(values)), key=len)
         if not postings:
             return self.docids()
         found = self.family.IF.multiunion(postings[:1])  # a copy: the posting list is live
@@ -353,12 +391,13 @@ class TextIndex(_Mended, CatalogTextIndex):
             self._not_indexed.remove(docid)
         self.index.unindex_doc(docid)
 
-    def applyContains(self, value: Any) -> Any:
-        from zope.index.text.parsetree import ParseError
-        from zope.index.text.parsetree import QueryError as GlobError
+    def check(self, value: Any) -> str | None:
+        """``value``, of a query; None where nothing is searched for.
 
+        :raises QueryError: it is no search, or one beyond the bounds
+        """
         if value is None:
-            return self.family.IF.Bucket()
+            return None
         if not isinstance(value, str):
             raise QueryError(f"{self.discriminator} is searched for text, not {shown(value)}")
         if len(value) > self.MAX_LENGTH:
@@ -369,8 +408,18 @@ class TextIndex(_Mended, CatalogTextIndex):
             raise QueryError(f"a search has at most {self.MAX_WILDCARDS} wildcards")
         if not value.strip():
             raise QueryError(f"{self.discriminator} is searched for words, and none is given")
+        return value
+
+    def run(self, search: Callable[[str], Any], value: str) -> Any:
+        """What ``search`` gives for ``value``.
+
+        :raises QueryError: zope.index cannot read the value, or not follow it
+        """
+        from zope.index.text.parsetree import ParseError
+        from zope.index.text.parsetree import QueryError as GlobError
+
         try:
-            return self.apply(value)
+            return search(value)
         except (ParseError, GlobError, RecursionError) as error:
             if isinstance(error, RecursionError):
                 reason = "it is nested too deeply"
@@ -385,5 +434,9 @@ class TextIndex(_Mended, CatalogTextIndex):
             raise QueryError(
                 f"{self.discriminator} cannot be searched for {shown(value)}: {reason}"
             ) from None
+
+    def applyContains(self, value: Any) -> Any:
+        checked = self.check(value)
+        return self.family.IF.Bucket() if checked is None else self.run(self.apply, checked)
 
     applyEq = applyContains

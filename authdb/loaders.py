@@ -13,9 +13,11 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from authdb.checks import QUICK, REFUSED
 from authdb.dates import PartialDate, parse_date
 from authdb.decoding import BOM, DOCUMENT, Malformed, decode, json_reason, malformed
 from authdb.exceptions import AuthDBError, InvalidValue, Problem, nearest, shown
@@ -125,19 +127,27 @@ class Loader:
         self.report(where, error.field, error.reason + got)
 
     def __iter__(self) -> Iterator[Entry]:
+        for number, fields in self.numbered():
+            yield Entry(self.place(number), fields)
+
+    def numbered(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """As iterating, but each record with the number of its place only: of a million, no place
+        is needed but that of a mistake."""
         self._reset()
         try:
             with self._open() as stream:
                 for number, record in self._records(stream):
                     fields = self._check(number, record)
                     if fields is not None:
-                        yield Entry(self._place(number), fields)
-                    if self.full:
+                        yield number, fields
+                    if self.problems and self.full:
                         return
         except Malformed as error:
             self.report(error.where, None, error.reason)
         except OSError as error:
             raise _unreadable(self.name, error) from None
+        finally:
+            self._seen = {}  # of a million names that is much
 
     def _open(self) -> AbstractContextManager[BinaryIO]:
         if self._path is not None:
@@ -145,7 +155,8 @@ class Loader:
         assert self._stream is not None
         return nullcontext(self._stream)
 
-    def _place(self, number: int) -> str:
+    def place(self, number: int) -> str:
+        """What a place with that number is called, such as "line 3" (see `Entry`)."""
         return f"{'record' if self.format in DOCUMENT_BYTES else 'line'} {number}"
 
     def _records(self, stream: BinaryIO) -> Iterator[tuple[int, object]]:
@@ -159,7 +170,20 @@ class Loader:
 
     def _check(self, number: int, record: object) -> dict[str, Any] | None:
         """The record's fields in their stored form; None where there is a problem."""
-        where = self._place(number)
+        try:
+            fields = {key: QUICK[key](value) for key, value in record.items()}  # type: ignore[attr-defined]
+            name = fields["name"]
+        except REFUSED:
+            return self._look_closer(number, record)
+        # Most names are written as they are stored, and are new.
+        if name == record["name"] and name not in self._seen:  # type: ignore[index]
+            self._seen[name] = number
+            return fields
+        return self._look_closer(number, record)
+
+    def _look_closer(self, number: int, record: object) -> dict[str, Any] | None:
+        """As `_check`, where there may be a problem."""
+        where = self.place(number)
         if not isinstance(record, dict):
             self.report(
                 where, None, f"a record with named fields belongs here, got {_kind(record)}"
@@ -189,8 +213,8 @@ class Loader:
         first, before = seen if isinstance(seen, tuple) else (seen, name)
         if first != number:
             same = "is also" if spelling == before else f"is the same package as {before!r}"
-            reason = f"{spelling!r} {same} in {self._place(first)}: keep one of the two"
-            self.report(self._place(number), "name", reason)
+            reason = f"{spelling!r} {same} in {self.place(first)}: keep one of the two"
+            self.report(self.place(number), "name", reason)
 
     # -- documents that are read whole -------------------------------------------------------
 
@@ -331,14 +355,13 @@ class _Lines:
         self.number = 0
 
     def __iter__(self) -> Iterator[str]:
-        loader = self._loader
-        while not loader.full:
-            line = self._stream.readline(LINE_BYTES + 1)
-            if not line:
-                return
+        loader, longest = self._loader, LINE_BYTES
+        for line in iter(partial(self._stream.readline, longest + 1), b""):
             self.number += 1
             loader.position += len(line)
-            if len(line) > LINE_BYTES and not line.endswith(b"\n"):
+            if loader.problems and loader.full:
+                return
+            if len(line) > longest and not line.endswith(b"\n"):
                 loader.report(f"line {self.number}", None, f"longer than {LINE_BYTES:,} bytes")
                 self._skip()
                 continue

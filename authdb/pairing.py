@@ -8,32 +8,29 @@ journal, or builds it anew, before anything else happens.
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any
-
-from persistent.TimeStamp import TimeStamp
-from transaction import TransactionManager
-from ZODB.utils import p64, u64, z64
+from typing import TYPE_CHECKING, Any
 
 from authdb import generations
+from authdb.beside import Beside, forget
 from authdb.catalog import CATALOG_FORMAT, PackageCatalog, new_catalog
+from authdb.columns import Columns
 from authdb.exceptions import (
     AuthDBWarning,
     CatalogAhead,
     DatabaseDamaged,
-    DatabaseMissing,
-    FormatError,
 )
-from authdb.files import CATALOG_FILE, OBJECTS_FILE
+from authdb.files import CATALOG_FILE, aside
 from authdb.generations import REBUILD
-from authdb.models import FORMAT
 from authdb.moments import Moment
-from authdb.past import before_end_of
-from authdb.storage import MyZODB, TornTail
+from authdb.opening import Opened
+from authdb.storage import explain
+
+if TYPE_CHECKING:
+    from authdb.building import Progress
 
 __all__ = ["Pair"]
 
@@ -41,20 +38,7 @@ __all__ = ["Pair"]
 MANY = 2000
 
 
-def _following(database: MyZODB) -> bytes | None:
-    """The transaction id of the root's first change after the state shown; None if that is the
-    newest."""
-    after_it = p64(u64(database.dbroot._p_serial) + 1)
-    found = database.storage.loadBefore(z64, after_it)
-    return None if found is None else found[2]
-
-
-def _tid_of_now() -> bytes:
-    now = time.time()
-    return bytes(TimeStamp(*time.gmtime(now)[:5], now % 60).raw())
-
-
-class Pair:
+class Pair(Opened):
     """The objects and the catalog of one folder, open, and of the same generation.
 
     :param folder: where the two files are; None for a new pair in memory
@@ -86,232 +70,60 @@ class Pair:
         as_of: Moment | None = None,
         trust: bool = True,
     ) -> None:
+        super().__init__()
         self.folder = folder
         self.read_only = read_only or as_of is not None or not trust
         self.as_of, self.trust, self._repair = as_of, trust, repair
-        self.manager = TransactionManager()
         self.healed: str | None = None
         self.ahead: CatalogAhead | None = None
-        self.catalogs: MyZODB | None = None
-        self.objects: MyZODB | None = None
         try:
             self._open()
             if self.read_only and not self._apart:
                 self._catch_up()
-            self._heal()
+            if not self._unbuilt:
+                self._heal()
         except BaseException:
             self.close()
             raise
 
     @property
-    def root(self) -> Any:
-        """The objects' root mapping."""
-        assert self.objects is not None
-        return self.objects.dbroot
-
-    @property
     def catalog_root(self) -> Any:
         """The catalog's root mapping."""
         assert self.catalogs is not None
+        if self._unbuilt:
+            self._build_apart(self.catalogs.connection)
         return self.catalogs.dbroot
 
-    @property
-    def catalog(self) -> Any:
-        """The `PackageCatalog`."""
-        return self.catalog_root["catalog"]
+    def size(self) -> int:
+        """How many packages there are."""
+        if self._unbuilt:
+            return len(self.root["docids"])
+        return int(self.catalog["name"].documentCount())
 
-    def close(self) -> None:
-        """Close both, giving up what is not committed."""
-        self.manager.abort()
-        for database in (self.catalogs, self.objects):
-            if database is not None:
-                database.close()
+    def columns(self, may_make: bool = True) -> Columns | None:
+        """The columns of the state that was committed last; None where there are none.
 
-    def forget(self) -> None:
-        """Give up what is not committed, also what ZODB was kept from noticing.
-
-        A tree changes before it says so. Where an interrupt falls between the two, an abort
-        knows nothing of the change, and a later commit could write it.
+        :param may_make: whether nothing was changed since, so that they may be made of the catalog
         """
-        self.manager.abort()
-        for database in (self.objects, self.catalogs):
-            if database is not None:
-                database.connection.cacheMinimize()
+        if self._unbuilt:
+            return None
+        return self.beside.shown(self.root, lambda: self.catalog_root, may_make)
 
-    @contextmanager
-    def reread(self) -> Iterator[tuple[Any, Any]]:
-        """The two roots as they are in the files, not as they are in memory."""
-        assert self.objects is not None and self.catalogs is not None
-        with ExitStack() as stack:
-            roots = []
-            for database in (self.objects, self.catalogs):
-                before = database.connection.before  # the state shown, if stepped back
-                connection = database.db.open(TransactionManager(), before=before)
-                stack.callback(connection.close)
-                connection.cacheMinimize()  # it may come from the pool, and have read before
-                roots.append(connection.root())
-            yield roots[0], roots[1]
+    def renew_columns(self) -> None:
+        """Make the file of the columns anew if too much has changed. Nothing may be open."""
+        self.beside.renew(self.root, self.catalog_root)
 
-    # -- opening -----------------------------------------------------------------------------
-
-    @property
-    def _apart(self) -> bool:
-        """Whether the objects are opened for themselves, not as what is there now."""
-        return self.as_of is not None or not self.trust
-
-    def _open(self, scratch: bool = False) -> None:
-        self.catalogs = None
-        if self.folder is None:
-            self.objects = self._database(None, 0)
-            generations.new_root(self.root)
-            self.catalogs = self._database(None, 1)
-            return
-        if self._apart:
-            self._open_apart(self.folder)
-        elif self.read_only:
-            # The catalog first. The objects finish first in each change, so those opened after
-            # it are never behind it, unless they have lost something.
-            began = _tid_of_now()
-            self.catalogs = self._snapshot_of_catalog(self.folder / CATALOG_FILE, scratch)
-            self.objects = self._database(self.folder / OBJECTS_FILE, 0, read_only=True)
-            self._step_back_to(began)
-        else:
-            self.objects = self._writable_objects(self.folder / OBJECTS_FILE)
-        self._check_format()
-        if self.catalogs is None:
-            self.catalogs = self._writable_catalog(self.folder / CATALOG_FILE)
-
-    def _open_apart(self, folder: Path) -> None:
-        """Open the objects for themselves, and whatever catalog goes with them."""
-        objects = folder / OBJECTS_FILE if self.trust or folder.is_dir() else folder
-        self.objects = self._database(objects, 0, read_only=True, trust=self.trust)
-        if self.as_of is not None:
-            before = before_end_of(self.as_of, self.objects)
-            if before is not None:
-                self.objects.show(before)
-        self._check_format()
-        if self.trust:
-            self.catalogs = self._snapshot_of_catalog(folder / CATALOG_FILE, False)
-            if self._find_catalog():
-                return
-            self.catalogs.close()
-        self.catalogs = self._database(None, 1)
-        if len(self.root["docids"]) > MANY:
-            warnings.warn(
-                AuthDBWarning(
-                    f"no catalog of these {len(self.root['docids']):,} packages is at hand: one "
-                    "is built in memory, which can take a while"
-                ),
-                stacklevel=7,
-            )
-
-    def _find_catalog(self) -> bool:
-        """Show that state of the catalog that goes with the objects shown, if it is kept."""
-        assert self.catalogs is not None and self.objects is not None
-        wanted, came = self.root["generation"], 0
-        try:
-            # Of the same change the catalog's transaction is a little later than the objects';
-            # but it comes before the next change.
-            following = _following(self.objects)
-            if following is not None:
-                self.catalogs.show(following)
-            while True:
-                generation = self.catalog_root.get("generation", -1)
-                if generation == wanted:
-                    return self._lag() == set()
-                step = 1 if generation < wanted else -1
-                if came == -step:
-                    return False  # there is none between these two
-                came = step
-                if step < 0:
-                    self.catalogs.step_back()
-                    continue
-                following = _following(self.catalogs)
-                if following is None:
-                    return False  # this one is the newest
-                self.catalogs.show(bytes(p64(u64(following) + 1)))
-        except (KeyError, DatabaseDamaged, CatalogAhead):
-            return False  # its past was packed away, or it is of another life
-
-    def _writable_objects(self, path: Path) -> MyZODB:
-        try:
-            return self._database(path, 0, create=False, cut=False)
-        except TornTail:
-            pass
-        # Before anything is cut off: were these changes known to the catalog?
-        if not self._repair:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", AuthDBWarning)
-                probe = Pair(self.folder, read_only=True)
-            probe.close()
-            if probe.ahead is not None:
-                raise probe.ahead
-        return self._database(path, 0, create=False)
-
-    def _catch_up(self) -> None:
-        """Open again what a reader finds apart, so that it can be healed in memory.
-
-        A pack, or many changes, may have come in between the two files: then once more. What is
-        still the same after that is left over from a crash.
-        """
-        seen, lag = None, self._lag_of_reader()
-        for _ in range(10):
-            if not lag or (seen is not None and lag != REBUILD):
-                return
-            marks = self.root["token"], self.catalog_root.get("token")
-            if marks == seen:
-                return
-            seen = marks
-            self.close()
-            self._open(scratch=True)
-            lag = self._lag_of_reader()
-
-    def _step_back_to(self, began: bytes) -> None:
-        """Undo for this reader what a writer has done to the objects since ``began``, as far as
-        the catalog, opened a moment before, does not show it.
-
-        Not what was done before: that was acknowledged, and is to be seen.
-        """
-        assert self.objects is not None
-        newest = self.root._p_serial
-        with suppress(KeyError):  # packed in this very moment
-            for _ in range(1000):
-                if self.root._p_serial <= began or not self._lag_of_reader():
-                    break
-                self.objects.step_back()
-        if self._lag_of_reader():
-            # No catalog of these is at hand, or the clock went back and all are "since": then the
-            # newest state is shown, and healed in memory.
-            self.objects.show(bytes(p64(u64(newest) + 1)))
-
-    def _database(self, path: Path | None, order: int, **options: bool) -> MyZODB:
-        return MyZODB(path, transaction_manager=self.manager, order=order, **options)
-
-    def _check_format(self) -> None:
-        found = self.root.get("format")
-        if not isinstance(found, int) or "packages" not in self.root:
-            raise FormatError(self.folder, None, FORMAT)
-        if found != FORMAT:
-            raise FormatError(self.folder, found, FORMAT)
-        kinds = generations.KEYS.items()
-        wrong = [key for key, kind in kinds if not isinstance(self.root.get(key), kind)]
-        if wrong:
-            raise DatabaseDamaged(self.folder, f"its root lacks {', '.join(wrong)}")
-
-    def _snapshot_of_catalog(self, path: Path, scratch: bool) -> MyZODB:
-        try:
-            return self._database(path, 1, read_only=True, scratch=scratch)
-        except (DatabaseMissing, DatabaseDamaged, FormatError):
-            return self._database(None, 1)
-
-    def _writable_catalog(self, path: Path) -> MyZODB:
-        try:
-            return self._database(path, 1, create=False)
-        except (DatabaseMissing, DatabaseDamaged, FormatError):
-            # It is derived: what cannot be read is made anew.
-            for file in (path, Path(f"{path}.index")):
-                file.unlink(missing_ok=True)
-            return self._database(path, 1)
+    def replace_catalog(self, put: Callable[[], object]) -> None:
+        """Have another catalog from here on, with its columns, whose files ``put`` puts in the
+        place of the ones there are. The objects stay open, and locked."""
+        assert self.folder is not None and self.catalogs is not None
+        self.beside.close()
+        # The old one is open until the new one is there: as long as it is, it is locked.
+        self.catalogs.storage.supersede()
+        put()
+        self.catalogs.close()
+        self.catalogs = self._writable_catalog(self.folder / CATALOG_FILE)
+        self.beside = Beside(self.folder)
 
     # -- generations -------------------------------------------------------------------------
 
@@ -319,30 +131,20 @@ class Pair:
         """Raise the generation of both, for the changes (see `generations.advance`) that are
         about to commit."""
         generations.advance(self.root, changes)
-        self._mark_catalog()
+        self._mark_catalog(chain.from_iterable(changes.values()))
 
-    def _mark_catalog(self) -> None:
+    def _mark_catalog(self, touched: Iterable[int] | None = None) -> None:
+        """Say that the catalog shows the state of the objects.
+
+        :param touched: the docids touched since the state that it showed before; None if nobody
+            knows them
+        """
+        if touched is None:
+            forget(self.catalog_root)
+        else:
+            self.beside.touch(self.root, self.catalog_root, touched)
         generations.mark(self.root, self.catalog_root)
         self.catalog_root["format"] = CATALOG_FORMAT
-
-    def _lag(self) -> set[int] | str:
-        """What the catalog has to catch up on: docids (perhaps none), or everything.
-
-        :raises CatalogAhead: it has seen what the objects do not have
-        """
-        seen = self.catalog_root
-        if (
-            not isinstance(seen.get("catalog"), PackageCatalog)
-            or seen.get("format") != CATALOG_FORMAT
-        ):
-            return REBUILD
-        return generations.lag(self.root, seen, self.folder)
-
-    def _lag_of_reader(self) -> set[int] | str:
-        try:
-            return self._lag()
-        except CatalogAhead:
-            return REBUILD
 
     def _heal(self) -> None:
         try:
@@ -354,14 +156,15 @@ class Pair:
             elif not self._repair:
                 raise
             given = self._docids_in_catalog()
-            self.rebuild("the objects had lost their tail")
             if not self.read_only:
                 # Past both, so that this life can't be taken for the lost one, and no docid of
-                # it is given again.
+                # it is given again. Before there is a catalog that goes with it.
                 self.root["generation"] = max(loss.catalog_generation, loss.objects_generation)
                 self.root["next_docid"] = max(self.root["next_docid"], *(d + 1 for d in given))
-                self.advance({})
-            self._commit("accepted that the objects lost their tail; rebuilt the catalog")
+                generations.advance(self.root, {})
+                self._commit("accepted that the objects lost their tail")
+            self.rebuild("the objects had lost their tail")
+            self._commit("rebuilt the catalog")
             return
         if lag == REBUILD:
             ordinary = self._apart or not self.root["generation"]
@@ -379,8 +182,28 @@ class Pair:
             if not self.read_only:  # for a reader beside a writer that is quite ordinary
                 count = f"{len(lag)} package{'s' * (len(lag) != 1)}"
                 self.healed = f"the catalog lagged behind: {count} indexed again"
-            self._mark_catalog()
+            self._mark_catalog(lag)
             self._commit("indexed again what a crash had left out")
+
+    def _build_apart(self, connection: Any) -> None:
+        """Build the catalog in memory; only now, for much can be asked without one."""
+        guard, connection.guard, self._unbuilt = connection.guard, None, False
+        try:
+            count = len(self.root["docids"])
+            if count > MANY:
+                warnings.warn(
+                    AuthDBWarning(
+                        f"no catalog of these {count:,} packages is at hand: one is built in "
+                        "memory, which can take a while"
+                    ),
+                    stacklevel=5,
+                )
+            self._heal()
+        except BaseException:
+            self._unbuilt = True
+            raise
+        finally:
+            connection.guard = guard
 
     def _replay(self, docids: set[int]) -> None:
         for docid in docids:
@@ -396,21 +219,51 @@ class Pair:
         except DatabaseDamaged:
             return ()
 
-    def rebuild(self, why: str | None = None) -> None:
-        """Put a new catalog of all the packages in place of the old one; the caller commits."""
+    def rebuild(self, why: str | None = None, progress: Progress | None = None) -> None:
+        """Put a new catalog of all the packages in place of the old one; the caller commits.
+
+        :param why: for `healed`; None if nobody is to be told
+        :param progress: called where it can take a while
+        """
+        from authdb.rebuilding import are_many  # with all that it imports, for the few who rebuild
+
+        if are_many(self.root["packages"]):
+            self._build(progress)
+        else:
+            self.catalog_root["catalog"] = self._indexed()
+            self._mark_catalog(None)
+        self.healed = None if why is None else f"the catalog was rebuilt: {why}"
+
+    def _build(self, progress: Progress | None) -> None:
+        from authdb.rebuilding import build_aside, build_into, put_catalog
+
+        assert self.catalogs is not None
+        if self.folder is None or self.read_only:  # in memory, or changed only there
+            build_into(self.catalogs, self.root, self._left_out, progress)
+            self.manager.abort()  # from here on it is seen
+            return
+        folder = self.folder
+        try:
+            with aside(folder) as draft:
+                build_aside(draft, self.root, self._left_out, progress)
+                self.replace_catalog(lambda: put_catalog(draft, folder))
+        except OSError as error:
+            raise explain(error, folder / CATALOG_FILE) from error
+
+    def _indexed(self) -> PackageCatalog:
         catalog = new_catalog()
         for docid, package in self.root["packages"].items():
             try:
                 self._index(catalog, docid, package)
             except DatabaseDamaged as error:
-                # One lost package must not keep the others from being found.
-                warnings.warn(
-                    AuthDBWarning(f"docid {docid} is left out of the catalog: {error}"),
-                    stacklevel=2,
-                )
-        self.catalog_root["catalog"] = catalog
-        self._mark_catalog()
-        self.healed = None if why is None else f"the catalog was rebuilt: {why}"
+                self._left_out(docid, error)
+        return catalog
+
+    def _left_out(self, docid: int, error: Exception) -> None:
+        # One lost package must not keep the others from being found.
+        warnings.warn(
+            AuthDBWarning(f"docid {docid} is left out of the catalog: {error}"), stacklevel=3
+        )
 
     def _index(self, catalog: Any, docid: int, package: Any) -> None:
         try:

@@ -40,8 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--db", metavar="DIR", help="the folder of the database")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for add in (
-        _init, _load, _query, _list, _show, _stats, _shell, _export, _publish, _remove, _log, _diff,
-        _undo, _check, _recover, _reindex, _pack, _backup, _restore, _inspect,
+        _init, _load, _query, _list, _show, _stats, _facets, _histogram, _shell, _export, _publish,
+        _remove, _log, _diff, _undo, _check, _recover, _reindex, _copy, _pack, _backup, _restore,
+        _inspect,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -99,6 +100,10 @@ def _load(commands: Any) -> None:
     )
     parser.add_argument("--note", metavar="TEXT", help="what is done, for the history")
     _flag(parser, "dry-run", "check and count, and change nothing")
+    _progress(parser)
+
+
+def _progress(parser: argparse.ArgumentParser) -> None:
     _flag(parser, "progress", "show a progress bar; else there is one on a terminal", None)
 
 
@@ -111,6 +116,21 @@ def _query(commands: Any) -> None:
         "text may be combined: a package has to match all of them. A year or a month alone is "
         "the whole of it.",
     )
+    _question(parser)
+    _output(parser, None, "the date that is asked for if not given, or with --search relevance")
+    _as_of(parser)
+    parser.add_argument(
+        "--fail-empty", action="store_true", help="end with status 1 if nothing matches"
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="print how the question is answered and how long that takes, not the packages",
+    )
+
+
+def _question(parser: argparse.ArgumentParser) -> None:
+    """What says which packages are meant."""
     parser.add_argument("text", metavar="QUERY", nargs="?", help="the query as text")
     date: Any = {"metavar": "DATE", "type": arguments.date}
     parser.add_argument("--before", help="updated before DATE", **date)
@@ -143,11 +163,6 @@ def _query(commands: Any) -> None:
         action="append",
         default=[],
         help="a value for a bare name in QUERY; the safe way to pass what comes from outside",
-    )
-    _output(parser, None, "the date that is asked for if not given, or with --search relevance")
-    _as_of(parser)
-    parser.add_argument(
-        "--fail-empty", action="store_true", help="end with status 1 if nothing matches"
     )
 
 
@@ -186,10 +201,11 @@ def _check(commands: Any) -> None:
         help="build the catalog anew if it is wrong; accept that the objects have lost their "
         "last changes, if they have",
     )
+    _progress(parser)
 
 
 def _reindex(commands: Any) -> None:
-    _command(commands, "reindex", "build the catalog anew from the packages")
+    _progress(_command(commands, "reindex", "build the catalog anew from the packages"))
 
 
 def _recover(commands: Any) -> None:
@@ -201,6 +217,17 @@ def _recover(commands: Any) -> None:
         "whole; which ones were lost, and which are older than they were, is told.",
     )
     parser.add_argument("target", metavar="NEW", help="the folder of the new database")
+
+
+def _copy(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "copy",
+        "make a new database of the packages as they are now",
+        "The new one has none of the history. A copy with the history is a backup.",
+    )
+    parser.add_argument("target", metavar="NEW", help="the folder of the new database")
+    _progress(parser)
 
 
 def _pack(commands: Any) -> None:
@@ -219,6 +246,7 @@ def _pack(commands: Any) -> None:
     )
     _flag(parser, "dry-run", "only say which history would be gone")
     _flag(parser, "yes", "do not ask")
+    _progress(parser)
 
 
 def _backup(commands: Any) -> None:
@@ -233,6 +261,7 @@ def _backup(commands: Any) -> None:
     _flag(
         parser, "verify", "then prove it: hold every piece against its checksum, restore and check"
     )
+    _progress(parser)
 
 
 def _restore(commands: Any) -> None:
@@ -249,6 +278,7 @@ def _restore(commands: Any) -> None:
         type=arguments.time,
         help="the newest backup that was made by then",
     )
+    _progress(parser)
 
 
 def _inspect(commands: Any) -> None:
@@ -267,6 +297,7 @@ def _inspect(commands: Any) -> None:
         default="text",
         help="what is in it in words, or all its packages in a format that load reads",
     )
+    _progress(parser)
 
 
 def _log(commands: Any) -> None:
@@ -351,6 +382,58 @@ def _publish(commands: Any) -> None:
     parser.add_argument("kind", choices=("markdown",), help="what to write")
     parser.add_argument("-o", "--output", metavar="FILE", help="else standard output")
     _as_of(parser)
+
+
+def _facets(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "facets",
+        "count the packages that match by category or licence",
+        "On a terminal it draws a bar chart. A package with several categories counts in each. "
+        "Which packages match is said as in query; all of them if nothing is.",
+    )
+    parser.add_argument(
+        "field",
+        metavar="FIELD",
+        nargs="?",
+        default="categories",
+        help="categories (if not given) or license",
+    )
+    _question(parser)
+    _count_format(parser)
+    _as_of(parser)
+
+
+def _histogram(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "histogram",
+        "count the packages that match by year or month",
+        "On a terminal it draws a bar chart. A date that is known to the month or the year counts "
+        "at its first day. Which packages match is said as in query; all of them if nothing is.",
+    )
+    parser.add_argument(
+        "field",
+        metavar="DATE-FIELD",
+        nargs="?",
+        default=DATES[0],
+        help="last_update (if not given), last_release or last_commit",
+    )
+    parser.add_argument(
+        "--by", choices=("year", "month"), default="year", help="a bar a year, or a month"
+    )
+    _question(parser)
+    _count_format(parser)
+    _as_of(parser)
+
+
+def _count_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "csv"),
+        default="text",
+        help="for a person, a program, or a spreadsheet",
+    )
 
 
 def _stats(commands: Any) -> None:

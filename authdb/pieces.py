@@ -23,6 +23,7 @@ from hashlib import md5
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from authdb.auditing import Progress
 from authdb.exceptions import DatabaseDamaged, DatabaseError
 from authdb.files import sync_folder
 from authdb.storage import MyZODB
@@ -50,10 +51,13 @@ class Piece(NamedTuple):
 
 
 class Repository:
-    """The backups of one file, in ``folder``, which need not be there yet."""
+    """The backups of one file, in ``folder``, which need not be there yet.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    :param progress: called now and then with what is being done, and how many bytes of how many
+    """
+
+    def __init__(self, folder: Path, progress: Progress | None = None) -> None:
+        self.folder, self._progress = folder, progress
 
     # -- what there is -------------------------------------------------------------------------
 
@@ -101,9 +105,11 @@ class Repository:
 
         :raises DatabaseDamaged: for the first that is not as it was written
         """
+        what = f"{'restoring' if out else 'reading'} the backup of {self.folder.name}"
+        told = self._told(what, sum(piece.end - piece.start for piece in pieces))
         for piece in pieces:
             digest = md5(usedforsecurity=False)
-            takers = [digest.update, out.write] if out else [digest.update]
+            takers = [digest.update, *told, *([out.write] if out else [])]
             try:
                 with piece.path.open("rb") as file:
                     size = _hand_out(file, piece.end - piece.start + 1, *takers)
@@ -170,10 +176,11 @@ class Repository:
             self.join(chain)
         except DatabaseDamaged:
             return []
+        told = self._told(f"comparing {self.folder.name}", chain[-1].end if chain else 0)
         for piece in chain:
             digest = md5(usedforsecurity=False)
             source.seek(piece.start)
-            _hand_out(source, piece.end - piece.start, digest.update)
+            _hand_out(source, piece.end - piece.start, digest.update, *told)
             if digest.hexdigest() != piece.digest:
                 return []
         return chain
@@ -183,7 +190,8 @@ class Repository:
         draft = path.with_suffix(".tmp")
         with draft.open("xb") as out:
             source.seek(start)
-            if _hand_out(source, end - start, digest.update, out.write) != end - start:
+            told = self._told(f"copying {self.folder.name}", end - start)
+            if _hand_out(source, end - start, digest.update, out.write, *told) != end - start:
                 raise DatabaseError(source.name, "it lost its end while it was being copied")
             out.flush()
             os.fsync(out.fileno())
@@ -196,6 +204,19 @@ class Repository:
             path.with_suffix(".tmp").unlink(missing_ok=True)
             if path not in (piece.path for piece in self.chain()):
                 path.unlink(missing_ok=True)
+
+    def _told(self, what: str, total: int) -> list[Callable[[bytes], object]]:
+        """What is handed data to count it; nothing if nobody is to be told."""
+        progress, done = self._progress, 0
+        if progress is None:
+            return []
+
+        def count(data: bytes) -> None:
+            nonlocal done
+            done += len(data)
+            progress(what, done, total)
+
+        return [count]
 
     def _files(self) -> list[Path]:
         """The pieces and the lists, the oldest first."""

@@ -1,4 +1,4 @@
-"""What goes to standard error: a word to the person, and a progress bar while files are loaded."""
+"""What goes to standard error: a word to the person, and a bar that shows how far long work is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, TextIO
 
-__all__ = ["abandon", "bar", "say"]
+__all__ = ["Show", "abandon", "bar", "say"]
 
 
 def say(text: str) -> None:
@@ -27,9 +26,14 @@ def abandon(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+#: What long work calls now and then: with what is being done, how far that is, and how far it goes
+#: (None where that is not known).
+Show = Callable[[str, int, "int | None"], object]
+
+
 @contextmanager
-def bar(wanted: bool | None) -> Iterator[Callable[[Any], None] | None]:
-    """What a load calls with the `authdb.loaders.Loader` that it is reading from.
+def bar(wanted: bool | None) -> Iterator[Show | None]:
+    """A progress bar: what is to be called (see `Show`); None where none is to be seen.
 
     :param wanted: whether to show one; None: if standard error is a terminal
     """
@@ -38,18 +42,22 @@ def bar(wanted: bool | None) -> Iterator[Callable[[Any], None] | None]:
         return
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     # Asked for, it is drawn wherever standard error goes.
     console = Console(stderr=True, force_terminal=wanted)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    counted = TextColumn("{task.fields[counted]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), counted, TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        tasks: dict[int, Any] = {}
+        tasks: dict[str, Any] = {}
 
-        def show(loader: Any) -> None:
-            if id(loader) not in tasks:
-                name = Path(loader.name).name[-40:]
-                tasks[id(loader)] = progress.add_task(escape(name), total=loader.size)
-            progress.update(tasks[id(loader)], completed=loader.position)
+        def show(what: str, done: int, total: int | None) -> None:
+            counted = f"{done:,}" if total is None else f"{done:,} of {total:,}"
+            if what not in tasks:  # one line, for what is being done now
+                for task in tasks.values():
+                    progress.remove_task(task)
+                tasks.clear()
+                tasks[what] = progress.add_task(escape(what[-40:]), counted=counted)
+            progress.update(tasks[what], completed=done, total=total, counted=counted)
 
         yield show

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +17,17 @@ from authdb.exceptions import (
     PackageNotFound,
     QueryError,
 )
+from authdb.finding import Asking
 from authdb.models import Package, normalize_name
 from authdb.moments import Moment, parse_moment
 from authdb.pairing import Pair
 from authdb.results import Result
+from authdb.sections import SectionDamaged
 from authdb.storage import MyZODB
 from authdb.transactions import Session
 
 if TYPE_CHECKING:
+    from authdb.counting import Counts
     from authdb.history import Change, Difference, Edit
 
 __all__ = ["Reading", "as_moment", "normal"]
@@ -104,7 +109,8 @@ class Reading:
         return isinstance(name, str) and normal(name) in self._root["docids"]
 
     def __len__(self) -> int:
-        return int(self.catalog["name"].documentCount())
+        self._root  # noqa: B018 - raises where the database is closed
+        return self._pair.size()
 
     def __bool__(self) -> bool:
         return True  # an empty database is one all the same
@@ -118,6 +124,13 @@ class Reading:
         for docid in array("i", objects.keys()):
             if docid in objects:
                 yield objects[docid]
+
+    def names(self) -> Iterator[str]:
+        """The names of the packages, in their order. No package is read for that, and no catalog.
+
+        They may not change meanwhile.
+        """
+        return iter(self._root["docids"].keys())
 
     def find(
         self,
@@ -143,23 +156,87 @@ class Reading:
         :param offset: how many it leaves out first
         :raises QueryError: with the position of the mistake, if the query is text
         """
-        for option, value in (("limit", limit), ("offset", offset)):
-            _count(option, value)
-        catalog = self.catalog
-        self._session.index_edited()
-        docids = catalog.find(query, names, sort, reverse)
-        return Result(docids, self._load, limit, offset)
+        _page(limit, offset)
+        what = query, names, sort, reverse, limit, offset
+        asking = Asking(self._session, self._load, what)
+        return Result(asking.found(), asking)
 
     def _load(self, docid: int) -> Package:
         try:
             return self.objects[docid]  # type: ignore[no-any-return]
         except KeyError:
-            if self.read_only:  # where nothing can have been removed
+            # What was found before a refresh may have been removed since.
+            if docid in self.catalog["name"]._rev_index:
                 what = f"docid {docid} is in the catalog, and no package: see: authdb check"
                 raise DatabaseDamaged(self.path, what) from None
             raise PackageNotFound(
                 str(docid), reason=f"the package of docid {docid} was removed since it was found"
             ) from None
+
+    def facets(self, field: str = "categories", query: Any = None, *, names: Any = None) -> Counts:
+        """How many packages there are of each category, or licence.
+
+        :param field: ``categories`` or ``license``
+        :param query: which packages are counted, as for `find`; None for all
+        :param names: as for `find`
+        :returns: a dict of keyword -> number of packages, the most frequent first; what none has
+            is not in it. Its ``without`` is how many have no value, its ``total`` how many match
+        :raises QueryError: as `find`; or packages cannot be counted by ``field``
+        """
+        from authdb import counting
+
+        field = counting.check_facets(field)
+        return self._counted(query, names, partial(counting.facets, field))
+
+    def histogram(
+        self,
+        date_field: str = "last_update",
+        by: str = "year",
+        query: Any = None,
+        *,
+        names: Any = None,
+    ) -> Counts:
+        """How many packages have their date in each year, or month.
+
+        A date that is known to the month or the year stands at its first day, as everywhere: in a
+        histogram by month, one known to the year counts in January.
+
+        :param date_field: ``last_update``, ``last_release`` or ``last_commit``
+        :param by: ``year`` or ``month``
+        :param query: which packages are counted, as for `find`; None for all
+        :param names: as for `find`
+        :returns: a dict of period ("2024", "2024-02") -> number of packages, in the order of time;
+            periods without any are not in it. Its ``without`` is how many have no date, its
+            ``total`` how many match
+        :raises QueryError: as `find`; or there is no such histogram
+        """
+        from authdb import counting
+
+        date_field, period = counting.check_histogram(date_field, by)
+        return self._counted(query, names, partial(counting.histogram, date_field, period))
+
+    def _counted(self, query: Any, names: Any, count: Callable[..., Counts]) -> Counts:
+        """``count`` of what ``query`` matches."""
+        from authdb.counting import docids_of, matched
+
+        session = self._session
+        self._root  # noqa: B018 - raises where the database is closed
+        session.index_edited()
+        columns = session.columns()
+        if columns is not None:
+            try:
+                found = matched(self._its_catalog, columns, query, names)
+                return count(self._its_catalog, found, columns)
+            except SectionDamaged:
+                session.drop_columns()
+        began = time.perf_counter()
+        docids = None if query is None else docids_of(self._its_catalog, query, names)
+        counts = count(self._its_catalog, docids, None)
+        session.waited(time.perf_counter() - began)
+        return counts
+
+    def _its_catalog(self) -> Any:
+        return self.catalog
 
     # -- the past ----------------------------------------------------------------------------
 
@@ -173,8 +250,7 @@ class Reading:
 
         if isinstance(limit, str):
             raise AuthDBError("log is that of the database: for a package's there is log_of(name)")
-        for option, value in (("limit", limit), ("offset", offset)):
-            _count(option, value)
+        _page(limit, offset)
         return list(log(self._objects_file, limit, offset))
 
     def log_of(self, name: str) -> list[Edit]:
@@ -246,6 +322,7 @@ def as_moment(value: object, what: str = "as_of") -> Moment | None:
         raise AuthDBError(f"{what}: {error}") from None
 
 
-def _count(option: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or value < 0):
-        raise QueryError(f"{option} is a number from 0 on, not {value!r}")
+def _page(limit: object, offset: object) -> None:
+    for option, value in (("limit", 0 if limit is None else limit), ("offset", offset)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise QueryError(f"{option} is a number from 0 on, not {value!r}")

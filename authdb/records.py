@@ -31,6 +31,7 @@ __all__ = [
     "TRANSACTION",
     "Record",
     "Transaction",
+    "Walk",
     "matches",
     "next_whole",
     "torn_at",
@@ -121,8 +122,8 @@ def transactions(file: BinaryIO, start: int = 4, path: object = None) -> Iterato
     :param path: what an error calls the file; by default its name
     :raises BrokenFile: at the first thing that is not as it should be
     """
-    walk = _Walk(file, getattr(file, "name", "the file") if path is None else path)
-    return walk.told(walk.transactions(start))
+    walk = Walk(file, getattr(file, "name", "the file") if path is None else path)
+    return walk.transactions(start)
 
 
 def torn_at(file: BinaryIO, start: int = 4) -> int | None:
@@ -243,18 +244,27 @@ def _record_head(file: BinaryIO, at: int, head: _Head, start: int) -> tuple[byte
     return oid, previous, length
 
 
-class _Walk:
-    """A walk through all the records of a file, and what it has seen."""
+class Walk:
+    """A walk through all the records of a file, and what it has seen.
+
+    Attributes: ``newest``, a mapping of each oid seen so far, as an int, to the position of its
+    newest record.
+
+    :param path: what an error calls the file
+    """
 
     def __init__(self, file: BinaryIO, path: object) -> None:
         from BTrees.QQBTree import QQBTree  # a sixth of a dict's memory
 
         self.file, self.path = file, path
         self.size = file.seek(0, os.SEEK_END)
-        #: oid -> position of its newest record
         self.newest = QQBTree()
         #: The positions of all records, ascending.
         self.seen = array("Q")
+
+    def transactions(self, start: int = 4) -> Iterator[Transaction]:
+        """See `transactions`."""
+        return self.told(self._transactions(start))
 
     def told(self, walk: Iterator[_T]) -> Iterator[_T]:
         """``walk``, with what goes wrong in it as the error for others."""
@@ -263,7 +273,7 @@ class _Walk:
         except _Wrong as wrong:
             raise BrokenFile(self.path, wrong.position, wrong.reason) from None
 
-    def transactions(self, start: int) -> Iterator[Transaction]:
+    def _transactions(self, start: int) -> Iterator[Transaction]:
         if _read(self.file, 0, len(MAGIC)) != MAGIC:
             raise _Wrong(0, "it does not begin as a ZODB file does")
         self.start = position = start
@@ -288,24 +298,33 @@ class _Walk:
         return Transaction(position, end, head.tid, head.status, user, note, extension, records)
 
     def _records(self, start: int, head: _Head) -> Iterator[Record]:
+        file, newest, add = self.file, self.newest, self.seen.append
         at = head.first
         while at < head.last:
-            oid, previous, length = _record_head(self.file, at, head, start)
-            self._check_previous(at, oid, previous, start, head.status)
-            body = _read(self.file, at + RECORD.size, length or LENGTH.size)
+            oid, previous, length = _record_head(file, at, head, start)
+            size = length or LENGTH.size
+            body = file.read(size)  # right behind the header
+            if len(body) < size:
+                raise _Wrong(at, "the file ends in the middle of it")
+            number = int.from_bytes(oid, "big")
+            last = newest.get(number, 0)
+            if last != previous or last >= start:
+                self._check_previous(at, oid, last, previous, start, head.status)
             back = 0
             if not length:
                 back = self._back(at, oid, LENGTH.unpack(body)[0])
                 body = b""
-            self.newest[int.from_bytes(oid, "big")] = at
-            self.seen.append(at)
+            newest[number] = at
+            add(at)
             yield Record(at, oid, head.tid, previous, back, body)
-            at += RECORD.size + (length or LENGTH.size)
+            at += RECORD.size + size
 
     def _check_previous(
-        self, at: int, oid: bytes, previous: int, start: int, status: bytes
+        self, at: int, oid: bytes, last: int, previous: int, start: int, status: bytes
     ) -> None:
-        last = self.newest.get(int.from_bytes(oid, "big"), 0)
+        """
+        :param last: the position of the object's record before this one
+        """
         if last >= start:  # several undos in one transaction: each names the one before it all
             last = self._header(last)[1]
         if last == previous or (status == b"p" and not previous):  # a pack forgets them

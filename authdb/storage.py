@@ -14,31 +14,22 @@ What it adds to `ZODB.DB`:
 
 from __future__ import annotations
 
-import errno
 import logging
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from operator import lt
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from persistent.mapping import PersistentMapping
 from transaction import TransactionManager
 from ZODB.broken import Broken, find_global
-from ZODB.Connection import Connection
-from ZODB.DB import DB
-from ZODB.POSException import POSError, ReadOnlyError
 from ZODB.utils import p64, u64, z64
 
+from authdb.connections import explain, ordered
 from authdb.exceptions import (
     AuthDBError,
-    DatabaseClosed,
-    DatabaseDamaged,
     DatabaseError,
-    DatabaseLocked,
     DatabaseMissing,
     FormatError,
 )
@@ -108,7 +99,7 @@ class MyZODB:
             if not (create or read_only or scratch) and z64 not in self.storage._index:
                 raise FormatError(self.path, None, 0)  # ZODB would write a new root into it
             classes = _class_of if trust else _allowed_class_of(self)
-            self.db = _ordered(order)(self.storage, class_factory=classes)
+            self.db = ordered(order)(self.storage, class_factory=classes)
             self.connection: Any = self.db.open(transaction_manager)
             self.dbroot: Any = self.connection.root()
             self.dbroot._p_activate()  # a root that cannot be read is found out here
@@ -155,7 +146,7 @@ class MyZODB:
         before = self.connection.before
         # The storage counts from its own newest one.
         most = size if size is not None and before is None else 2**62
-        with self._damage_told():
+        with self.damage_told():
             if isinstance(self.storage, OneFile):
                 found = self.storage.revisions(oid, most)
             else:
@@ -168,12 +159,39 @@ class MyZODB:
     def state_of(self, revision: Revision) -> Any:
         """What the object of a revision had for its state, as its ``__setstate__`` takes it; other
         objects in it are those of the state shown."""
-        with self._damage_told():
+        with self.damage_told():
             if isinstance(self.storage, OneFile):
                 data = self.storage.data_of(revision)
             else:
                 data = self.storage.loadSerial(revision.oid, revision.tid)
             return self.connection._reader.getState(data)
+
+    def newest(self) -> Callable[[bytes], bytes]:
+        """What gives the newest record of an object, by its oid: for whoever reads thousands."""
+        if isinstance(self.storage, OneFile):
+            return self.storage.newest
+        return lambda oid: bytes(self.storage.load(oid)[0])
+
+    def put(self, records: Mapping[bytes, bytes], since: bytes) -> None:
+        """Have finished records written when the open transaction commits, beside the objects that
+        are changed by then. What is in memory of the objects of these records is given up after
+        that.
+
+        :param records: by oid
+        :param since: the last transaction that there was when they were made; where there is
+            another by then, the commit fails
+        """
+        self.connection.put(records, since)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether an object was changed in the open transaction."""
+        return bool(self.connection._registered_objects)
+
+    def keep_index(self) -> None:
+        """Save the index of where records are in the file, if that is due."""
+        if isinstance(self.storage, OneFile):
+            self.storage.keep_index()
 
     @contextmanager
     def state(self, tid: bytes) -> Iterator[Any]:
@@ -183,13 +201,13 @@ class MyZODB:
         """
         connection = self.db.open(TransactionManager(), before=p64(u64(tid) + 1))
         try:
-            with self._damage_told():
+            with self.damage_told():
                 yield connection.root()
         finally:
             connection.close()
 
     @contextmanager
-    def _damage_told(self) -> Iterator[None]:
+    def damage_told(self) -> Iterator[None]:
         """Inside, whatever reading a damaged past raises is one of our errors."""
         try:
             yield
@@ -222,85 +240,6 @@ class MyZODB:
     def __repr__(self) -> str:
         state = "closed " if self._closed else "read-only " if self.read_only else ""
         return f"<{state}MyZODB {self.path or 'in memory'}>"
-
-
-class _Connection(Connection):
-    """A connection with a place in the commit order, and errors that name the file."""
-
-    order = 0
-    #: The class that was asked for last, and is not there. ZODB puts a stand-in in its place.
-    unknown: str | None = None
-    #: Asked about each object that is about to change; may refuse by raising.
-    guard: Callable[[Any], None] | None = None
-
-    def sortKey(self) -> str:
-        # ZODB's own key begins with the file's path, so "catalog.fs" would finish before
-        # "data.fs", and a crash between the two would leave an index of objects never stored.
-        return f"{self.order}:{super().sortKey()}"
-
-    def register(self, obj: Any) -> None:
-        if self.guard is not None:
-            self.guard(obj)
-        super().register(obj)
-
-    def setstate(self, obj: Any) -> None:
-        # The one place through which every stored object is read.
-        path = self.db().storage.getName() if self.opened else "the database"
-        if not self.opened:
-            raise DatabaseClosed(path, "it was closed, so nothing more can be read from it")
-        self.unknown = None
-        try:
-            super().setstate(obj)
-            if self.unknown is not None and type(obj) is not PersistentMapping:
-                obj._p_invalidate()
-                raise ValueError(f"there is no class {self.unknown}")
-            if not self.order and not _is_ordered(obj):
-                # With one key out of order others are not found, and a change may lose them.
-                obj._p_invalidate()
-                raise ValueError("its keys are out of order")
-        except OSError as error:  # the disk's trouble of the moment, not the record's
-            raise explain(error, path) from error
-        except MemoryError:
-            raise
-        except Exception as error:
-            what = f"the {type(obj).__name__} 0x{int.from_bytes(obj._p_oid, 'big'):x}"
-            raise DatabaseDamaged(
-                path,
-                f"{what} cannot be read ({_words(error.__cause__ or error)}); see: authdb check",
-            ) from error
-
-
-def _is_ordered(node: Any) -> bool:
-    """Whether the keys in a node of a tree ascend; true of all other objects."""
-    kind = type(node).__name__
-    if not kind.endswith(("BTree", "Bucket", "Set")):
-        return True
-    state = node.__getstate__()
-    if kind.endswith(("BTree", "TreeSet")):
-        if state is None:
-            return True
-        if len(state) > 1:  # child, key, child, ..., and the first bucket
-            return _ascend(state[0][1::2])
-        state = state[0][0]  # the only bucket, within the tree
-    return _ascend(state[0] if kind.endswith("Set") else state[0][::2])
-
-
-def _ascend(keys: tuple[Any, ...]) -> bool:
-    return all(map(lt, keys, keys[1:]))
-
-
-_databases: dict[int, type[DB]] = {}
-
-
-def _ordered(order: int) -> type[DB]:
-    """The subclass of DB whose connections have that order.
-
-    ``klass`` has to be in the class: DB() itself opens, and pools, a first connection.
-    """
-    if order not in _databases:
-        connection = type("Connection", (_Connection,), {"order": order})
-        _databases[order] = type("DB", (DB,), {"klass": connection})
-    return _databases[order]
 
 
 def _storage(path: Path | None, read_only: bool, scratch: bool, cut: bool, trust: bool) -> Any:
@@ -377,57 +316,3 @@ def is_there(path: Path) -> bool:
             return path.exists()  # it may have come since the first look
         time.sleep(0.01)
     return False
-
-
-def _holder(path: Path) -> int | None:
-    """The pid in the lock file; only to be believed while the lock is held."""
-    try:
-        found = re.search(r"\d+", Path(f"{path}.lock").read_text(errors="replace")[:40])
-    except OSError:
-        return None
-    return int(found[0]) if found else None
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:160].rstrip(": ")
-
-
-# What reading a damaged file ends in.
-_OF_DAMAGE = (
-    POSError,
-    ValueError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    AttributeError,
-    TypeError,
-)
-
-
-def explain(error: Exception, path: object) -> AuthDBError:
-    """What went wrong with the file at ``path``, as one of our errors."""
-    from zc.lockfile import LockError
-
-    if isinstance(error, AuthDBError):
-        return error
-    if isinstance(error, LockError):
-        return DatabaseLocked(path, _holder(Path(str(path))))
-    if isinstance(error, ReadOnlyError):
-        return FormatError(path, None, 0)  # a file without a root: nothing was ever stored
-    if isinstance(error, OSError):
-        if error.errno == errno.ENOENT:
-            return DatabaseMissing(path, "there is no such file")
-        what = {
-            errno.EACCES: "no permission: see who owns the folder and its files",
-            errno.EPERM: "no permission: see who owns the folder and its files",
-            errno.EROFS: "the file system is read-only",
-            errno.ENOSPC: "the disk is full: make room and try again",
-            errno.EDQUOT: "the disk quota is used up: make room and try again",
-            errno.EFBIG: "the file would be larger than the system allows",
-        }.get(error.errno or 0)
-        return DatabaseError(path, what or f"the system says: {error.strerror or error}")
-    if isinstance(error, _OF_DAMAGE) or (
-        type(error).__module__ in ("_pickle", "pickle", "struct", "ZODB.FileStorage.format")
-    ):
-        return DatabaseDamaged(path, f"it cannot be read as a database ({_words(error)})")
-    return DatabaseError(path, _words(error))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from authdb.columns import Row
 from authdb.exceptions import AuthDBError, nearest
 from authdb.models import FIELDS, Package
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["DEFAULT_COLUMNS", "columns_of", "details", "packages_table", "table"]
+__all__ = ["DEFAULT_COLUMNS", "bars", "columns_of", "details", "packages_table", "table"]
 
 #: What a list of packages shows unless other columns are asked for.
 DEFAULT_COLUMNS = ("name", "last_update", "version", "categories")
@@ -105,7 +106,48 @@ def _plain(
         out.write("  ".join(cells).rstrip() + "\n")
 
 
-def packages_table(packages: Iterable[Package], columns: Sequence[str], out: TextIO) -> None:
+def bars(
+    heads: tuple[str, str],
+    counts: Sequence[tuple[str, int]],
+    missing: Sequence[tuple[str, int]],
+    out: TextIO,
+) -> None:
+    """A row a count; on a terminal with a bar, the longest of which takes the room there is.
+
+    :param heads: what is counted, and what the counts are of
+    :param missing: counts of those without a value: they stand last, and their bars are lighter
+    """
+    rows = [*counts, *missing]
+    if not out.isatty():
+        _plain(heads, [[label, str(count)] for label, count in rows], out, [1])
+        return
+    from shutil import get_terminal_size
+
+    labels = [label if len(label) <= 32 else f"{label[:29]}..." for label, _ in rows]
+    numbers = [f"{count:,}" for _, count in rows]
+    wide = max(map(len, [heads[0], *labels]))
+    right = max(map(len, [heads[1], *numbers]))
+    room = max(8, get_terminal_size().columns - wide - right - 5)
+    most = max(count for _, count in rows)
+    out.write(f"{heads[0]:{wide}}  {heads[1]:>{right}}\n")
+    for place, (label, number) in enumerate(zip(labels, numbers, strict=True)):
+        eighths = -(-rows[place][1] * room * 8 // most) if most else 0
+        bar = _bar(eighths, place >= len(counts), out.encoding)
+        out.write(f"{label:{wide}}  {number:>{right}}  {bar}".rstrip() + "\n")
+
+
+def _bar(eighths: int, light: bool, encoding: str) -> str:
+    """A bar that is so many eighths of a character long."""
+    whole, rest = divmod(eighths, 8)
+    bar = "░" * (whole + (rest > 0)) if light else "█" * whole + " ▏▎▍▌▋▊▉"[rest]
+    try:
+        bar.encode(encoding)
+    except UnicodeEncodeError:
+        return (":" if light else "#") * (whole + (rest > 0))
+    return bar
+
+
+def packages_table(packages: Iterable[Package | Row], columns: Sequence[str], out: TextIO) -> None:
     """A table with a row a package and a column a field."""
     rows = [[FIELDS[name].cell(getattr(package, name)) for name in columns] for package in packages]
     table(columns, rows, out)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from authdb import beside
+from authdb.columns import Columns
 from authdb.exceptions import (
     AuthDBError,
     DatabaseClosed,
@@ -18,11 +20,18 @@ from authdb.exceptions import (
     PackageNotFound,
 )
 from authdb.files import CATALOG_FILE, OBJECTS_FILE
-from authdb.models import Package
+from authdb.lengths import Lengths, Texts
+from authdb.models import Package, Recorder, package_of
 from authdb.pairing import Pair
 from authdb.storage import explain
 
-__all__ = ["Changes", "Session"]
+if TYPE_CHECKING:
+    from authdb.building import Progress
+
+__all__ = ["Changes", "Session", "Transaction", "storable", "user"]
+
+#: From so many edited packages on it is quicker to index them at once.
+AT_ONCE = 30
 
 
 class Changes:
@@ -33,13 +42,17 @@ class Changes:
         self.added: set[int] = set()  # of these
         self.broken = False  # whether a change failed half-way
         self.about = False  # whether what is said of the whole was changed
+        #: What became of the docids, where they were changed past the objects in memory.
+        self.merged: Mapping[str, Iterable[int]] | None = None
         #: Packages whose fields were set, by their id(), with the values that are indexed. ZODB
         #: says only once in a transaction that an object changes, so each has to be looked at.
         self.edited: dict[int, tuple[Package, dict[str, Any] | None]] = {}
 
-    def kinds(self, packages: Any) -> dict[str, set[int]]:
+    def kinds(self, packages: Any) -> Mapping[str, Iterable[int]]:
         """The docids by what became of them (see `authdb.generations.KINDS`), given the packages
         that there are now."""
+        if self.merged is not None:
+            return self.merged
         left = {docid for docid in self.docids if docid in packages}
         return {
             "added": left & self.added,
@@ -64,6 +77,8 @@ class Session:
         """Work on ``pair`` from now on."""
         self.pair = pair
         self._refused.clear()
+        self._columns: tuple[Changes, int, Columns | None, Columns | None] | None = None
+        self._texts = Texts()
         for database in (pair.objects, pair.catalogs):
             assert database is not None
             database.connection.guard = self._guard
@@ -97,7 +112,49 @@ class Session:
         """Close both files, giving up an open transaction. Closing again does nothing."""
         if not self.closed:
             self.closed = True
-            self.pair.close()
+            try:
+                if not (self.pair.read_only or self.changes):
+                    self.pair.renew_columns()
+            finally:
+                self.pair.close()
+
+    # -- columns -----------------------------------------------------------------------------
+
+    def columns(self) -> Columns | None:
+        """The columns, in which all that the open transaction has touched is dirty too; None where
+        there are none, and the trees have to answer."""
+        changes = self.changes
+        found = self.pair.columns(may_make=changes is None)
+        if found is None or changes is None or not changes.docids:
+            return found
+        count = len(changes.docids)
+        kept = self._columns
+        if kept is None or kept[0] is not changes or kept[1] != count or kept[2] is not found:
+            dirty = found.dirty | changes.docids
+            mixed = found.with_dirty(dirty) if len(dirty) <= beside.few(found.size) else None
+            kept = self._columns = changes, count, found, mixed
+        return kept[3]
+
+    @property
+    def no_columns(self) -> str:
+        """Why there are no columns, in words."""
+        return self.pair.beside.why or "too much was changed in this transaction"
+
+    def lengths(self, name: str, okapi: Any) -> Lengths | None:
+        """The lengths of texts that are kept of an index; None in a transaction, which may change
+        them at any time."""
+        if self.changes is not None:
+            return None
+        root = self.pair.root
+        return self._texts.at((root["generation"], root["token"]), name, okapi)
+
+    def drop_columns(self) -> None:
+        """Do without the columns that there are: they were found to be damaged."""
+        self.pair.beside.drop()
+
+    def waited(self, seconds: float) -> None:
+        """Note that a question took so long because there were no columns."""
+        self.pair.beside.waited(seconds)
 
     # -- changing ----------------------------------------------------------------------------
 
@@ -133,18 +190,53 @@ class Session:
             self.changes.edited.setdefault(id(obj), (obj, None))
 
     def index_edited(self) -> None:
-        """Index the packages whose fields were set directly."""
-        if self.changes is None:
-            return
+        """Index the packages whose fields were set in the open transaction."""
+        for docid, package, indexed in self._edits():
+            only = None if indexed is None else _changed_fields(indexed, package)
+            self.pair.catalog.reindex_doc(docid, package, only=only)
+
+    def _edits(self) -> list[tuple[int, Package, dict[str, Any] | None]]:
+        """The packages that are to be indexed anew, with their docids and what is indexed of them
+        now; from here on they count as indexed."""
+        found: list[tuple[int, Package, dict[str, Any] | None]] = []
+        if self.changes is None or not self.changes.edited:
+            return found
         packages, docids = self.root["packages"], self.root["docids"]
         for key, (package, indexed) in list(self.changes.edited.items()):
             if vars(package) == indexed:
                 continue
             docid = docids.get(package.name)
             if docid is not None and packages[docid] is package:
-                self.pair.catalog.reindex_doc(docid, package)
                 self.changes.docids.add(docid)
+                found.append((docid, package, indexed))
             self.changes.edited[key] = package, dict(vars(package))
+        return found
+
+    def _index_at_last(self) -> None:
+        """As `index_edited`, right before the commit: many are indexed at once."""
+        pair = self.pair
+        assert pair.objects is not None and pair.catalogs is not None and self.changes is not None
+        # Where trees were changed in memory, what they have become is not in their records.
+        if len(self.changes.edited) < AT_ONCE or pair.catalogs.is_changed:
+            self.index_edited()
+            return
+        from authdb.grafting import Graft  # not needed by those who only read
+        from authdb.reindexing import index_all
+
+        edits = {docid: (package, indexed) for docid, package, indexed in self._edits()}
+        objects, catalogs = Graft(pair.objects), Graft(pair.catalogs)
+        states = {}
+        record = Recorder()
+        for docid, (package, indexed) in sorted(edits.items()):
+            state = {name: value for name, value in vars(package).items() if name != "_digest"}
+            states[docid] = indexed, state
+            # Not by the connection, which would take three times as long.
+            objects.write(package._p_oid, record(state))
+            package._p_changed = False
+        with pair.catalogs.damage_told():
+            index_all(catalogs, pair.catalog, states)
+        objects.put()
+        catalogs.put()
 
     # -- committing --------------------------------------------------------------------------
 
@@ -153,20 +245,27 @@ class Session:
         assert self.changes is not None
         if self.changes.broken:
             raise AuthDBError("a change failed half-way: nothing of this transaction is written")
-        self.index_edited()
+        if self.changes.merged is None:
+            self._index_at_last()
         if not self.changes.docids and not self.changes.about:
             return
         pair = self.pair
         pair.advance(self.changes.kinds(pair.root["packages"]))
         transaction = pair.manager.get()
-        transaction.note(_storable(note or "changed by a program"))
-        transaction.user = _storable(_user())
+        transaction.note(storable(note or "changed by a program"))
+        transaction.user = storable(user())
         self._finish((pair.root["generation"], pair.root["token"]))
 
-    def rebuild(self) -> None:
-        """Put a new catalog in place of the old one, and write it."""
+    def rebuild(self, progress: Progress | None = None) -> None:
+        """Put a new catalog in place of the old one, and write it.
+
+        :param progress: called where it can take a while
+        """
         with Transaction(self, None):
-            self.pair.rebuild()
+            try:
+                self.pair.rebuild(progress=progress)
+            finally:
+                self.take(self.pair)  # it may have another catalog now
             self.pair.manager.get().note("rebuilt the catalog")
             self._finish(None)
 
@@ -179,6 +278,33 @@ class Session:
         for file in (f"{OBJECTS_FILE}.index", CATALOG_FILE, f"{CATALOG_FILE}.index"):
             (self.path / file).unlink(missing_ok=True)
         self._reopen()
+
+    @contextmanager
+    def past_the_connections(self) -> Iterator[None]:
+        """Inside, the storage of the objects gets one change at most, by its own two-phase commit,
+        and the catalog that goes with it. If that fails half-way, find out how far it got."""
+        self.writable()
+        if self.changes is not None:
+            raise AuthDBError("a transaction is open already, and this is to be one of its own")
+        generation, storage = self.root["generation"], self.pair.objects.storage  # type: ignore[union-attr]
+        before = storage.lastTransaction()
+        try:
+            yield
+        except BaseException as error:
+            finished = storage.lastTransaction() != before
+            if self.path is None:
+                self.pair.forget()
+                if finished:
+                    self.rebuild()
+            elif finished or storage._file.closed:
+                self._reopen()  # which heals the catalog
+            else:
+                self.pair.forget()
+            kept = finished and self.root["generation"] == generation + 1
+            if not (kept and isinstance(error, Exception)):
+                raise
+        self.pair.manager.abort()  # from here on the connections show it
+        self.take(self.pair)
 
     def _finish(self, mark: tuple[int, str] | None) -> None:
         """Commit the state ``mark``, or a new catalog of the same one; if that fails half-way,
@@ -194,6 +320,9 @@ class Session:
                 raise  # Ctrl-C, whether the change was kept or not
             if not kept:
                 raise explain(error, self.path or "the database") from error
+        else:
+            for database in (pair.objects, pair.catalogs):
+                database.keep_index()  # type: ignore[union-attr]
 
     def _was_kept(self, mark: tuple[int, str] | None, before: bytes) -> bool:
         """Whether the change that failed to commit is on disk all the same."""
@@ -263,12 +392,17 @@ class Transaction:
                 session.pair.manager.abort()
 
 
-def _storable(text: str) -> str:
+def _changed_fields(indexed: dict[str, Any], package: Package) -> list[str]:
+    return package_of(indexed).differs_from(package)
+
+
+def storable(text: str) -> str:
     """``text`` as ZODB stores it beside a transaction: UTF-8, of at most 65,535 bytes."""
     return text.encode("utf-8", "replace")[:60_000].decode("utf-8", "ignore")
 
 
-def _user() -> str:
+def user() -> str:
+    """Who makes the changes."""
     import getpass
 
     try:

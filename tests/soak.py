@@ -101,19 +101,22 @@ def arm(point: str, commit: int) -> None:
 def armed(point: str) -> Iterator[None]:
     """Inside, this process kills itself at ``point`` of a pack."""
     name, when = PACK_POINTS[point]
-    original = os.rename
+    originals = os.rename, os.replace
 
-    def deadly(source: Any, target: Any) -> None:
-        its = Path(source).name == name
-        if its and when == "before":
-            die()
-        original(source, target)
-        if its and when == "after":
-            die()
+    def deadly(original: Any) -> Any:
+        def rename(source: Any, target: Any) -> None:
+            its = Path(source).name == name
+            if its and when == "before":
+                die()
+            original(source, target)
+            if its and when == "after":
+                die()
 
-    os.rename = deadly  # type: ignore[assignment]
+        return rename
+
+    os.rename, os.replace = map(deadly, originals)
     yield
-    os.rename = original
+    os.rename, os.replace = originals
 
 
 class Writer:
@@ -167,6 +170,7 @@ class Writer:
             if point in PACK_POINTS and number > 2:
                 with armed(point):
                     self.pack("")
+                assert number < 200, f"{point}: no pack comes there"
             for limit, do in others:
                 if roll < limit:
                     do(unique)

@@ -1021,7 +1021,8 @@ def test_verifying_leaves_nothing_behind(
 
 def test_the_commands(made: Path, target: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def said(do: Callable[[Namespace], int], **options: Any) -> str:
-        assert do(Namespace(**{"db": str(made), "folder": str(target)} | options)) == 0
+        given = {"db": str(made), "folder": str(target), "progress": None} | options
+        assert do(Namespace(**given)) == 0
         out, err = capsys.readouterr()
         assert err == ""
         return out
@@ -1046,10 +1047,10 @@ def test_the_commands(made: Path, target: Path, capsys: pytest.CaptureFixture[st
     place += "-2"
     assert "generation 2" in said(do_restore, db=place, as_of=None)
     with pytest.raises(DatabaseExists):
-        do_restore(Namespace(db=place, folder=str(target), as_of=None))
+        do_restore(Namespace(db=place, folder=str(target), as_of=None, progress=None))
     early = datetime.min.replace(tzinfo=timezone.utc)
     with pytest.raises(NoSuchMoment):
-        do_restore(Namespace(db=f"{place}-3", folder=str(target), as_of=early))
+        do_restore(Namespace(db=f"{place}-3", folder=str(target), as_of=early, progress=False))
 
 
 def test_the_page_is_true(made: Path, tmp_path: Path) -> None:

@@ -410,6 +410,8 @@ READING = [
     ("list", "--sort", "last_update", "--format", "csv"),
     ("show", "drf-alpha", "drf-beta", "drf-gamma"),
     ("stats",),
+    ("facets", "license"),
+    ("histogram",),
     ("export",),
     ("publish", "markdown"),
     ("shell", "-c", "db.find(\"name != 'drf-alpha'\", sort='name').names()"),

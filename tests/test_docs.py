@@ -25,7 +25,7 @@ from markdown_it import MarkdownIt
 import authdb
 from authdb import AuthDB, MyZODB, editions, exceptions
 from authdb.catalog import INDEXES
-from authdb.commands.asking import _question
+from authdb.commands.asking import question
 from authdb.fields import kinds
 from authdb.importing import ON_CONFLICT, load
 from authdb.loaders import Loader
@@ -252,7 +252,7 @@ def test_each_operator_says_the_same_as_text_and_as_object(shipped: AuthDB) -> N
 def test_each_option_says_the_same_as_its_text(shipped: AuthDB) -> None:
     for option, text in table(QUERIES, "option", "asks"):
         options = build_parser().parse_args(["query", *option.strip("`").split()])
-        asked = shipped.find(_question(options)[0])
+        asked = shipped.find(question(options)[0])
         assert list(asked.docids) == list(shipped.find(text.strip("`")).docids), option
         assert asked, option
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authdb import AuthDB, AuthDBError, Package, editions
+from authdb import AuthDB, AuthDBError, Package, bulk, editions
 from authdb.exceptions import (
     DatabaseClosed,
     DatabaseReadOnly,
@@ -42,6 +42,14 @@ def make(tmp_path: Path) -> Make:
         return Loader(path)
 
     return make
+
+
+@pytest.fixture(params=["one by one", "at once"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything is proved twice: of few records, and of as many as are written at once."""
+    if request.param == "at once":
+        monkeypatch.setattr(bulk, "MANY", 1)
+    return str(request.param)
 
 
 def state(db: AuthDB) -> list[Record]:
@@ -387,12 +395,12 @@ def test_the_history_names_the_files_and_the_counts(folder: Path, make: Make) ->
 
 def test_progress_is_told_now_and_then(db: AuthDB, make: Make) -> None:
     loader = make(*({"name": f"p{n}", "title": "T"} for n in range(450)))
-    seen: list[tuple[str, int]] = []
-    load(db, loader, progress=lambda of: seen.append((of.name, of.position)))
-    assert [name for name, _ in seen] == [loader.name] * 3
-    positions = [position for _, position in seen]
-    assert positions == sorted(set(positions))
-    assert positions[-1] == loader.size
+    seen: list[tuple[str, int, int | None]] = []
+    load(db, loader, progress=lambda *told: seen.append(told))
+    of_file = [(done, total) for what, done, total in seen if what == "list.json"]
+    assert len(of_file) == 3
+    assert of_file == sorted(set(of_file))
+    assert of_file[-1] == (loader.size, loader.size)
 
 
 # -- anything at all -------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import pickle
 import re
@@ -19,7 +20,16 @@ from authdb import AuthDB, Package
 from authdb.dates import PartialDate, first_day
 from authdb.exceptions import DatabaseReadOnly, InvalidValue, PackageExists, nearest, shown
 from authdb.fields import plain
-from authdb.models import CATEGORIES, FIELDS, Release, Source, normalize_name
+from authdb.models import (
+    CATEGORIES,
+    FIELDS,
+    Recorder,
+    Release,
+    Source,
+    normalize_name,
+    package_of,
+    state_of,
+)
 
 
 def refusal(field: str, value: Any) -> InvalidValue:
@@ -487,3 +497,72 @@ def test_text_of_a_subclass_is_stored_as_plain_text() -> None:
     package = Package("a", Markup("A"), version=Markup("1.0"))
     assert type(package.title) is str
     assert type(package.version) is str
+
+
+# -- without the object ------------------------------------------------------------------------
+
+SOURCES = {"version": {"source": "PyPI", "seen": "2024-02-26"}}
+
+
+@given(
+    st.sampled_from(["a", "b"]).flatmap(records),
+    st.sampled_from([{}, {"releases": [("1", "2024"), ("2", "2023-05")]}, {"sources": SOURCES}]),
+    st.one_of(st.none(), days, partials),
+)
+def test_a_state_is_what_the_package_would_hold(
+    record: dict[str, Any], more: dict[str, Any], update: Any
+) -> None:
+    fields = {name: FIELDS[name].check(value) for name, value in {**record, **more}.items()}
+    if update is not None:
+        fields["last_update"] = update
+    said = ""
+    try:
+        package = Package(**fields)
+    except InvalidValue as error:
+        said = str(error)
+    if said:
+        with pytest.raises(InvalidValue) as told:
+            state_of(fields)
+        assert str(told.value) == said
+        return
+    state = state_of(fields)
+    assert state == vars(package)
+    assert package_of(state).differs_from(package) == []
+    before, made = dict(state), Recorder()(state)
+    assert state == before
+    written = pickle.Unpickler(io.BytesIO(made))
+    assert written.load() is Package
+    stored = written.load()
+    assert stored == package.__getstate__()
+    assert [type(value) for value in map(stored.get, sorted(stored))] == [
+        type(value) for value in map(package.__getstate__().get, sorted(stored))
+    ]
+    again = Package.__new__(Package)
+    again.__setstate__(stored)
+    assert again.is_intact() and again.record() == package.record()
+
+
+@pytest.mark.parametrize("missing", ["name", "title"])
+def test_a_state_has_a_name_and_a_title(missing: str) -> None:
+    fields = {"name": "a", "title": "A", missing: None}
+    with pytest.raises(InvalidValue, match=f"{missing}: a package needs one"):
+        state_of(fields)
+    del fields[missing]
+    with pytest.raises(InvalidValue, match=f"{missing}: a package needs one"):
+        state_of(fields)
+
+
+def test_one_recorder_writes_packages_of_all_kinds_in_any_order() -> None:
+    """What it remembers of one must not be referred to in another."""
+    record = Recorder()
+    states = [
+        state_of({"name": "a", "title": "A", "last_commit": date(2024, 2, 26)}),
+        state_of({"name": "a", "title": "A", "releases": (Release("1", date(2024, 2, 26)),)}),
+        state_of({"name": "é", "title": "日本 \u0001", "last_update": PartialDate(2024)}),
+    ]
+    for first in states:
+        for second in states:
+            for state in (first, second):
+                written = pickle.Unpickler(io.BytesIO(record(state)))
+                assert written.load() is Package
+                assert written.load() == package_of(state).__getstate__()

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -22,11 +21,13 @@ from authdb.exceptions import (
     AuthDBError,
     AuthDBWarning,
     DatabaseClosed,
+    DatabaseDamaged,
     DatabaseReadOnly,
     NoSuchMoment,
     UnsafeFile,
 )
-from authdb.past import tid_of, time_of
+from authdb.history import _edits
+from authdb.past import Past, tid_of, time_of
 
 
 @pytest.fixture
@@ -183,10 +184,13 @@ def test_building_a_large_catalog_of_the_past_is_told_of(
 ) -> None:
     monkeypatch.setattr("authdb.pairing.MANY", 1)
     (made / "catalog.fs").unlink()
-    with pytest.warns(AuthDBWarning, match=r"no catalog of these 2 packages is at hand"):
-        AuthDB.open(made, as_of="c2").close()
-    with warnings.catch_warnings():
-        AuthDB.open(made, as_of="c1").close()
+    with AuthDB.open(made, as_of="c2") as db:
+        assert len(db) == 2  # for which there need be none
+        with pytest.warns(AuthDBWarning, match=r"no catalog of these 2 packages is at hand"):
+            assert len(db.find()) == 2
+        assert len(db.find()) == 2
+    with AuthDB.open(made, as_of="c1") as db:
+        assert len(db.find()) == 1
 
 
 def test_after_a_crash_between_the_finishes_each_state_is_found(made: Path) -> None:
@@ -580,3 +584,13 @@ def test_what_a_note_holds_is_shown_as_one_line(folder: Path) -> None:
         assert max(map(len, out.getvalue().splitlines())) < 320
         log_as_json(db.log(1), out := io.StringIO())
         assert "\x1b" not in out.getvalue() and "forged" in out.getvalue()
+
+
+def test_a_package_that_is_dated_later_than_all_that_is_known_of_is_damage(
+    tmp_path: Path,
+) -> None:
+    with AuthDB.create(tmp_path / "db") as db:
+        package = db.add(Package("djoser", "Djoser"))
+        objects = db._objects_file
+        with pytest.raises(DatabaseDamaged, match="dated wrongly"):
+            list(_edits(objects, Past(objects), package._p_oid, 1, bytes(8)))

@@ -15,8 +15,9 @@ __all__ = ["command"]
 _MODULES = {
     "filling": ("init", "load", "remove"),
     "asking": ("query", "list", "show", "stats", "shell"),
+    "counting": ("facets", "histogram"),
     "writing": ("export", "publish"),
-    "keeping": ("check", "recover", "reindex", "pack"),
+    "keeping": ("check", "recover", "reindex", "copy", "pack"),
     "past": ("log", "diff", "undo"),
     "backups": ("backup", "restore"),
     "strangers": ("inspect",),

@@ -15,17 +15,20 @@ from authdb.output import text_out
 from authdb.progress import say
 from authdb.results import Result
 
-__all__ = ["called", "do_list", "do_query", "do_shell", "do_show", "do_stats", "known"]
+__all__ = ["called", "do_list", "do_query", "do_shell", "do_show", "do_stats", "known", "question"]
 
 
 def do_query(options: argparse.Namespace) -> int:
     """List the packages that match."""
-    question, names = _question(options)
+    asked, names = question(options)
     if options.sort is None:
         options.sort = options.date if options.search is None else "relevance"
     with opened(options) as db:
-        result = _find(db, options, question, names)
-        _write(result, options)
+        result = _find(db, options, asked, names)
+        if options.explain:
+            print(result.explain())
+        else:
+            _write(result, options)
     return 1 if options.fail_empty and not result else 0
 
 
@@ -36,11 +39,9 @@ def do_list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _find(
-    db: AuthDB, options: argparse.Namespace, question: Any = None, names: Any = None
-) -> Result:
+def _find(db: AuthDB, options: argparse.Namespace, asked: Any = None, names: Any = None) -> Result:
     return db.find(
-        question,
+        asked,
         names=names,
         sort=options.sort,
         reverse=options.reverse,
@@ -49,8 +50,9 @@ def _find(
     )
 
 
-def _question(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
-    """What the text and the options of ``query`` ask together."""
+def question(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
+    """What the text and the options of ``query`` ask together: a query object or None for all, and
+    values for the names in it."""
     from authdb.dates import first_day
     from authdb.query import All, And, Contains, Ge, Gt, InRange, Le, Lt, Or, parse_query
     from authdb.query import Any as AnyOf
@@ -96,19 +98,21 @@ def _names(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def _write(result: Result, options: argparse.Namespace) -> None:
+    from authdb.gathering import ROW_FIELDS
     from authdb.tables import DEFAULT_COLUMNS, columns_of, packages_table
 
-    packages = result.all()
+    short = options.format in ("table", "markdown")
+    columns = columns_of(options.columns, DEFAULT_COLUMNS if short else tuple(FIELDS))
+    # What rows do not hold is read from the packages themselves, one record each.
+    packages: Sequence[Any] = result.rows() if set(columns) <= set(ROW_FIELDS) else result.all()
     if options.format == "table":
-        columns = columns_of(options.columns, DEFAULT_COLUMNS)
         if packages:
             packages_table(packages, columns, sys.stdout)
         print(_total(len(packages), len(result)))
         return
     from authdb.exporting import write
 
-    default: Sequence[str] = DEFAULT_COLUMNS if options.format == "markdown" else tuple(FIELDS)
-    write(packages, options.format, text_out(), columns_of(options.columns, default))
+    write(packages, options.format, text_out(), columns)
     if len(packages) != len(result):
         say(_total(len(packages), len(result)))
 

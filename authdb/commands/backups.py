@@ -8,21 +8,23 @@ from datetime import timedelta
 from authdb import backup
 from authdb.commands.common import folder, plural
 from authdb.pieces import in_utc
-from authdb.progress import say
+from authdb.progress import bar, say
 
 __all__ = ["do_backup", "do_restore"]
 
 
 def do_backup(options: argparse.Namespace) -> int:
     """Back up the database; prove it if that is asked for."""
-    made = backup.backup(folder(options), options.folder, full=options.full)
+    with bar(options.progress) as progress:
+        made = backup.backup(folder(options), options.folder, full=options.full, progress=progress)
     when = f"{in_utc(made.moment)}, generation {made.generation}"
     if made.kind == "unchanged":
         print(f"nothing new since the backup of {when}")
     else:
         print(f"{made.kind} backup of {when}: {made.size:,} bytes")
     if options.verify:
-        verified = backup.verify(options.folder, made)
+        with bar(options.progress) as progress:
+            verified = backup.verify(options.folder, made, progress=progress)
         print(
             f"verified: {plural(verified.pieces, 'piece')} of {verified.size:,} bytes have their "
             f"checksums; restored for a trial, {plural(verified.restored.packages)} in generation "
@@ -36,7 +38,8 @@ def do_restore(options: argparse.Namespace) -> int:
     as_of = options.as_of  # the end of what was written, such as a day: no longer of it
     if as_of is not None and as_of.year > 1:
         as_of -= timedelta(microseconds=1)
-    restored = backup.restore(options.folder, folder(options), as_of=as_of)
+    with bar(options.progress) as progress:
+        restored = backup.restore(options.folder, folder(options), as_of=as_of, progress=progress)
     if restored.healed:
         say(restored.healed)
     print(

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError, AuthDBWarning
-from authdb.files import mend_pack, pack_cut_short, remove_new
+from authdb.files import mend_pack, pack_cut_short
 from authdb.progress import say
 
-__all__ = ["confirmed", "folder", "made", "opened", "planned", "plural"]
+__all__ = ["confirmed", "folder", "opened", "planned", "plural"]
 
 
 def folder(options: argparse.Namespace) -> Path:
@@ -64,19 +64,6 @@ def planned(options: argparse.Namespace) -> Iterator[AuthDB]:
         if db.ahead is not None:
             raise db.ahead
         yield db
-
-
-@contextmanager
-def made(path: Path) -> Iterator[AuthDB]:
-    """A new database in the folder ``path``, which is not there if the block fails."""
-    was_there = path.is_dir()
-    with AuthDB.create(path) as db:
-        try:
-            yield db
-        except BaseException:
-            db.close()
-            remove_new(path, was_there)
-            raise
 
 
 def confirmed(options: argparse.Namespace, question: str) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 from authdb.commands.asking import known
-from authdb.commands.common import folder, made, opened, plural
+from authdb.commands.common import folder, opened, plural
 from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError
 from authdb.files import OBJECTS_FILE, pack_cut_short
@@ -25,22 +24,21 @@ def do_init(options: argparse.Namespace) -> int:
     # A wrong name of an edition is found out before anything is made.
     edition = None if options.with_list is None else editions.path(options.with_list)
     path = folder(options)
-    with made(path) as db:
-        if edition is not None:
-            from authdb.importing import load as load_all
-            from authdb.loaders import Loader
+    if edition is None:
+        AuthDB.create(path).close()
+        print(f"made an empty database in {path}")
+        return 0
+    from authdb.importing import load_new
+    from authdb.loaders import Loader
 
-            load_all(db, Loader(edition), note=f"the curated list, {edition.stem}")
-        count = len(db)
+    counts = load_new(path, Loader(edition), note=f"the curated list, {edition.stem}")
     print(f"made an empty database in {path}")
-    if edition is not None:
-        print(f"loaded {plural(count)} of the curated list ({edition.stem})")
+    print(f"loaded {plural(counts.added)} of the curated list ({edition.stem})")
     return 0
 
 
 def do_load(options: argparse.Namespace) -> int:
     """Load files."""
-    from authdb.importing import load as load_all
     from authdb.loaders import Loader
     from authdb.progress import bar
 
@@ -52,15 +50,8 @@ def do_load(options: argparse.Namespace) -> int:
         else Loader(file, options.format)
         for file in options.files
     ]
-    with _database_to_fill(options) as db, bar(options.progress) as progress:
-        counts = load_all(
-            db,
-            loaders,
-            on_conflict=options.on_conflict,
-            dry_run=options.dry_run,
-            note=options.note,
-            progress=progress,
-        )
+    with bar(options.progress) as progress:
+        counts = _load(options, loaders, progress)
     print(
         f"{counts.added:,} added, {counts.changed:,} changed, {counts.unchanged:,} unchanged, "
         f"{counts.ignored:,} ignored" + " (dry run: nothing was written)" * options.dry_run
@@ -68,19 +59,21 @@ def do_load(options: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def _database_to_fill(options: argparse.Namespace) -> Iterator[AuthDB]:
+def _load(options: argparse.Namespace, loaders: list[Any], progress: Any) -> Any:
+    """Load into the database, which is made if there is none."""
+    from authdb.importing import load, load_new
+
     path = folder(options)
+    how = {"on_conflict": options.on_conflict, "note": options.note, "progress": progress}
     if (path / OBJECTS_FILE).exists() or pack_cut_short(path):
         with opened(options, read_only=options.dry_run) as db:
-            yield db
-    elif options.dry_run:
+            return load(db, loaders, dry_run=options.dry_run, **how)
+    if options.dry_run:
         with AuthDB.in_memory() as db:
-            yield db
-    else:
-        with made(path) as db:
-            yield db
-        say(f"made a new database in {path}")
+            return load(db, loaders, dry_run=True, **how)
+    counts = load_new(path, loaders, **how)
+    say(f"made a new database in {path}")
+    return counts
 
 
 def do_remove(options: argparse.Namespace) -> int:

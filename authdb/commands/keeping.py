@@ -1,4 +1,4 @@
-"""The commands that keep a database well: check, recover, reindex, pack."""
+"""The commands that keep a database well: check, recover, reindex, copy, pack."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from authdb.commands.common import confirmed, folder, opened, planned, plural
 from authdb.database import AuthDB
 from authdb.exceptions import AuthDBError, AuthDBWarning, CatalogAhead, DatabaseDamaged, FormatError
-from authdb.progress import say
+from authdb.progress import bar, say
 
 if TYPE_CHECKING:
     from authdb.recovering import Recovered
 
-__all__ = ["do_check", "do_pack", "do_recover", "do_reindex"]
+__all__ = ["do_check", "do_copy", "do_pack", "do_recover", "do_reindex"]
 
 
 def do_check(options: argparse.Namespace) -> int:
@@ -34,7 +34,8 @@ def do_check(options: argparse.Namespace) -> int:
         found = [str(w.message) for w in warned if issubclass(w.category, AuthDBWarning)]
         if db.healed and not found:
             found.append(db.healed)
-        findings = db.check(repair=repair)
+        with bar(options.progress) as progress:
+            findings = db.check(repair=repair, progress=progress)
         told = {finding.what for finding in findings}
         found = [line for line in found if line not in told]
         for line in [*found, *findings]:
@@ -103,8 +104,17 @@ def _tell_of(found: Recovered) -> None:
 def do_reindex(options: argparse.Namespace) -> int:
     """Build the catalog anew."""
     with opened(options, read_only=False) as db:
-        db.reindex()
+        with bar(options.progress) as progress:
+            db.reindex(progress=progress)
         print(f"indexed {plural(len(db))}")
+    return 0
+
+
+def do_copy(options: argparse.Namespace) -> int:
+    """Make a new database of the packages as they are now."""
+    with opened(options) as db, bar(options.progress) as progress:
+        count = db.copy(options.target, progress=progress)
+    print(f"copied {plural(count)} into {options.target}")
     return 0
 
 
@@ -123,8 +133,8 @@ def do_pack(options: argparse.Namespace) -> int:
     if plan.gone and not confirmed(options, "pack?"):
         say("nothing was done")
         return 1
-    with opened(options, read_only=False) as db:
-        done = db.pack(options.keep)
+    with opened(options, read_only=False) as db, bar(options.progress) as progress:
+        done = db.pack(options.keep, progress=progress)
     print(
         f"packed: {done.before:,} bytes before, {done.after:,} bytes now, "
         f"{done.before - done.after:,} saved"

@@ -9,17 +9,23 @@ from authdb.commands.common import plural
 from authdb.database import AuthDB
 from authdb.files import OBJECTS_FILE
 from authdb.output import text_out
+from authdb.progress import bar
 
 __all__ = ["do_inspect"]
 
 
 def do_inspect(options: argparse.Namespace) -> int:
     """Look into an objects file that a stranger made."""
-    with AuthDB.open(options.file, trust=False) as db:
+    with bar(options.progress) as progress:
+        if progress is not None:
+            progress("scanning the file", 0, None)
+        db = AuthDB.open(options.file, trust=False)
+    with db:
+        # Nothing is asked of a catalog here: it would have to be built first.
         if options.format != "text":
             from authdb.exporting import write
 
-            write(db.find(sort="name"), options.format, text_out())
+            write((db[name] for name in db.names()), options.format, text_out())
             return 0
         changes = db.log()
         print(f"{options.file}: nothing in it would run code")

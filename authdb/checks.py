@@ -1,0 +1,86 @@
+"""The checks of fields, quick where values are of the ordinary kind.
+
+In a file of a million packages nearly all values are: texts that can be stored as they stand, days
+and licenses that were there before. What is seen at a glance to be right is taken, and what was
+checked before is remembered. All else, and all that is wrong, is left to the field's own check,
+so that there is one place that says what is valid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from authdb.exceptions import InvalidValue
+from authdb.fields import Field, kinds
+from authdb.models import FIELDS
+
+__all__ = ["QUICK", "REFUSED"]
+
+#: So many values of a field are remembered, and none that is longer.
+_MOST, _LONGEST = 1 << 15, 40
+
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LINK = re.compile(r"https?://[a-z0-9.-]+(?:/[A-Za-z0-9._~/?=&#%+-]*)?")
+
+
+class _Remembered(dict[Any, Any]):
+    """What a field's check made of its values so far. Only texts are asked for and kept, or tuples
+    of texts: a number would be found where another kind of number was put."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self._field = field
+
+    def __missing__(self, value: Any) -> Any:
+        stored = self._field.check(value)
+        if type(value) in (str, tuple) and len(value) <= _LONGEST:
+            if len(self) == _MOST:
+                self.clear()
+            self[value] = stored
+        return stored
+
+
+def _quick(field: Field) -> Callable[[Any], Any]:
+    """As ``field.check``, of values as decoders give them; it may raise an `AttributeError`, a
+    `LookupError` or a `TypeError` as well, of values that have to be checked by that."""
+    if field.kind in (kinds.NAME, kinds.OTHER_NAME):
+        return _of_pattern(_NAME, 200, field.check)
+    if field.kind is kinds.URL:
+        return _of_pattern(_LINK, 2000, field.check)
+    if field.kind is kinds.TITLE:
+        return _of_text(200, field.check)
+    if field.kind is kinds.PROSE:
+        return _of_text(10_000, field.check)
+    if field.structured:
+        return field.check
+    known = _Remembered(field)
+    if field.kind in (kinds.CATEGORIES, kinds.NUMBERS):
+        return lambda value: known[tuple(value)] if type(value) is list else field.check(value)
+    return known.__getitem__
+
+
+def _of_pattern(
+    pattern: re.Pattern[str], longest: int, check: Callable[[object], Any]
+) -> Callable[[Any], Any]:
+    """Texts of that pattern are stored as they stand."""
+    fits = pattern.fullmatch
+    return lambda value: value if fits(value) and len(value) <= longest else check(value)
+
+
+def _of_text(longest: int, check: Callable[[object], Any]) -> Callable[[Any], Any]:
+    """Texts without line ends are stored without the blanks around them."""
+
+    def quick(value: Any) -> Any:
+        text = value.strip()
+        # What Python can print has nothing in it that is refused.
+        return text if text.isprintable() and 0 < len(text) <= longest else check(value)
+
+    return quick
+
+
+#: For each field its check, see `_quick`.
+QUICK: Mapping[str, Callable[[Any], Any]] = {name: _quick(field) for name, field in FIELDS.items()}
+#: What such a check raises of a value that has to be looked at more closely.
+REFUSED = (AttributeError, InvalidValue, LookupError, TypeError)

@@ -1,0 +1,270 @@
+"""The connection to a ZODB database, with what ours do beyond ZODB's own.
+
+- they have a place in the order of commit;
+- what cannot be read, or written, is an error of ours that names the file;
+- an object that is about to change can be refused;
+- records that were made without objects are committed with the rest;
+- leaves of trees, with dozens of values in them, are read and written in a fraction of the time.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from operator import lt
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from persistent import Persistent
+from persistent.mapping import PersistentMapping
+from ZODB.Connection import Connection
+from ZODB.DB import DB
+from ZODB.POSException import ConflictError, POSError, ReadOnlyError
+from ZODB.serialize import ObjectReader
+from ZODB.utils import z64
+
+from authdb.exceptions import (
+    AuthDBError,
+    DatabaseClosed,
+    DatabaseDamaged,
+    DatabaseError,
+    DatabaseLocked,
+    DatabaseMissing,
+    FormatError,
+)
+from authdb.filestorage import OneFile
+from authdb.nodes import leaf, small
+
+__all__ = ["explain", "ordered"]
+
+
+class _Connection(Connection):
+    """A connection with a place in the commit order, and errors that name the file."""
+
+    order = 0
+    #: The class that was asked for last, and is not there. ZODB puts a stand-in in its place.
+    unknown: str | None = None
+    #: Asked about each object that is about to change; may refuse by raising.
+    guard: Callable[[Any], None] | None = None
+
+    def __init__(self, db: Any, *args: Any, **kw: Any) -> None:
+        super().__init__(db, *args, **kw)
+        self._reader = _Reader(self, self._cache, db.classFactory)
+
+    #: Finished records, by oid, that the open transaction stores; and what there was before.
+    _records: Mapping[bytes, bytes] = MappingProxyType({})
+    _since = z64
+
+    def put(self, records: Mapping[bytes, bytes], since: bytes) -> None:
+        """See `MyZODB.put`."""
+        self._records, self._since = records, since
+
+    def _commit(self, transaction: Any) -> None:
+        super()._commit(transaction)
+        if not self._records:
+            return
+        storage = self.db().storage
+        if storage.lastTransaction() != self._since:
+            raise ConflictError("others have changed the database meanwhile")
+        if isinstance(storage, OneFile):
+            storage.store_all(self._records, transaction)
+            self._storage._modified.update(self._records)  # whom the storage tells others of
+            return
+        for oid, record in self._records.items():
+            try:
+                serial = storage.getTid(oid)
+            except KeyError:
+                serial = z64
+            self._storage.store(oid, serial, record, "", transaction)
+
+    def _store_objects(self, writer: Any, transaction: Any) -> None:
+        super()._store_objects(_Writer(writer), transaction)
+
+    def _tpc_cleanup(self) -> None:
+        # The end of every transaction, whether it was finished or given up.
+        super()._tpc_cleanup()
+        if self._records:
+            records, self._records = self._records, type(self)._records
+            self._cache.invalidate(list(records))
+
+    def sortKey(self) -> str:
+        # ZODB's own key begins with the file's path, so "catalog.fs" would finish before
+        # "data.fs", and a crash between the two would leave an index of objects never stored.
+        return f"{self.order}:{super().sortKey()}"
+
+    def register(self, obj: Any) -> None:
+        if self.guard is not None:
+            self.guard(obj)
+        super().register(obj)
+
+    def setstate(self, obj: Any) -> None:
+        # The one place through which every stored object is read.
+        path = self.db().storage.getName() if self.opened else "the database"
+        if not self.opened:
+            raise DatabaseClosed(path, "it was closed, so nothing more can be read from it")
+        self.unknown = None
+        try:
+            super().setstate(obj)
+            if self.unknown is not None and type(obj) is not PersistentMapping:
+                obj._p_invalidate()
+                raise ValueError(f"there is no class {self.unknown}")
+            if not self.order and not _is_ordered(obj):
+                # With one key out of order others are not found, and a change may lose them.
+                obj._p_invalidate()
+                raise ValueError("its keys are out of order")
+        except OSError as error:  # the disk's trouble of the moment, not the record's
+            raise explain(error, path) from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            what = f"the {type(obj).__name__} 0x{int.from_bytes(obj._p_oid, 'big'):x}"
+            raise DatabaseDamaged(
+                path,
+                f"{what} cannot be read ({_words(error.__cause__ or error)}); see: authdb check",
+            ) from error
+
+
+class _Reader(ObjectReader):
+    """Makes the stand-ins for what an object leads to: a leaf of a tree has dozens of them, and
+    they are most of the time that it takes to read one."""
+
+    def _persistent_load(self, reference: Any) -> Any:
+        if type(reference) is tuple and type(reference[0]) is bytes:
+            oid, kind = reference
+            found = self._cache.get(oid)
+            if found is not None:
+                return found
+            if _is_plain(kind):
+                ghost = kind.__new__(kind)
+                self._cache.new_ghost(oid, ghost)
+                return ghost
+        return super()._persistent_load(reference)
+
+
+class _Writer:
+    """ZODB's ObjectWriter, which asks about each value in an object whether that is an object of
+    its own. Leaves of trees have hundreds of values that are none: those are written without."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._writer)
+
+    def serialize(self, obj: Any) -> bytes:
+        """The record of ``obj``."""
+        kind = type(obj)
+        if kind.__module__.startswith("BTrees.") and kind.__name__[2:] in _LEAVES:
+            state = obj.__getstate__()
+            is_tree = kind.__name__.endswith(("BTree", "TreeSet"))
+            if state is not None and (not is_tree or len(state) == 1):
+                items, *following = state[0][0] if is_tree else state
+                oid = following[0]._p_oid if following else None
+                if _VALUES.issuperset(map(type, items)) and (oid or not following):
+                    return small(kind, items, None) if is_tree else leaf(kind, items, None, oid)
+        return bytes(self._writer.serialize(obj))
+
+
+#: Classes of BTrees, by what follows the two letters for keys and values; and what is no object.
+_LEAVES = frozenset(("BTree", "TreeSet", "Bucket", "Set"))
+_VALUES = frozenset((int, str, float))
+
+
+@lru_cache(maxsize=200)
+def _is_plain(kind: Any) -> bool:
+    """Whether an object of this class is made without arguments."""
+    ours = getattr(kind, "__module__", "").split(".")[0] in ("BTrees", "authdb")
+    return ours and issubclass(kind, Persistent) and not hasattr(kind, "__getnewargs__")
+
+
+def _is_ordered(node: Any) -> bool:
+    """Whether the keys in a node of a tree ascend; true of all other objects."""
+    kind = type(node).__name__
+    if not kind.endswith(("BTree", "Bucket", "Set")):
+        return True
+    state = node.__getstate__()
+    if kind.endswith(("BTree", "TreeSet")):
+        if state is None:
+            return True
+        if len(state) > 1:  # child, key, child, ..., and the first bucket
+            return _ascend(state[0][1::2])
+        state = state[0][0]  # the only bucket, within the tree
+    return _ascend(state[0] if kind.endswith("Set") else state[0][::2])
+
+
+def _ascend(keys: tuple[Any, ...]) -> bool:
+    return all(map(lt, keys, keys[1:]))
+
+
+_databases: dict[int, type[DB]] = {}
+
+
+def ordered(order: int) -> type[DB]:
+    """The subclass of DB whose connections have that order.
+
+    ``klass`` has to be in the class: DB() itself opens, and pools, a first connection.
+    """
+    if order not in _databases:
+        connection = type("Connection", (_Connection,), {"order": order})
+        _databases[order] = type("DB", (DB,), {"klass": connection})
+    return _databases[order]
+
+
+# -- errors ------------------------------------------------------------------------------------
+
+
+def _holder(path: Path) -> int | None:
+    """The pid in the lock file; only to be believed while the lock is held."""
+    try:
+        found = re.search(r"\d+", Path(f"{path}.lock").read_text(errors="replace")[:40])
+    except OSError:
+        return None
+    return int(found[0]) if found else None
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:160].rstrip(": ")
+
+
+# What reading a damaged file ends in.
+_OF_DAMAGE = (
+    POSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    TypeError,
+)
+
+
+def explain(error: Exception, path: object) -> AuthDBError:
+    """What went wrong with the file at ``path``, as one of our errors."""
+    from zc.lockfile import LockError
+
+    if isinstance(error, AuthDBError):
+        return error
+    if isinstance(error, LockError):
+        return DatabaseLocked(path, _holder(Path(str(path))))
+    if isinstance(error, ReadOnlyError):
+        return FormatError(path, None, 0)  # a file without a root: nothing was ever stored
+    if isinstance(error, OSError):
+        if error.errno == errno.ENOENT:
+            return DatabaseMissing(path, "there is no such file")
+        what = {
+            errno.EACCES: "no permission: see who owns the folder and its files",
+            errno.EPERM: "no permission: see who owns the folder and its files",
+            errno.EROFS: "the file system is read-only",
+            errno.ENOSPC: "the disk is full: make room and try again",
+            errno.EDQUOT: "the disk quota is used up: make room and try again",
+            errno.EFBIG: "the file would be larger than the system allows",
+        }.get(error.errno or 0)
+        return DatabaseError(path, what or f"the system says: {error.strerror or error}")
+    if isinstance(error, _OF_DAMAGE) or (
+        type(error).__module__ in ("_pickle", "pickle", "struct", "ZODB.FileStorage.format")
+    ):
+        return DatabaseDamaged(path, f"it cannot be read as a database ({_words(error)})")
+    return DatabaseError(path, _words(error))

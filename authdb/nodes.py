@@ -1,0 +1,165 @@
+"""The records of trees: leaves and nodes of BTrees, read and written as they are stored.
+
+In what is read here, a reference to another record is its oid, and nothing else is of type bytes.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+from collections.abc import Mapping
+from functools import lru_cache
+from io import BytesIO
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+__all__ = ["flat", "head", "is_node", "leaf", "loaded", "loaded_tree", "shape", "small", "spliced"]
+
+#: That of ZODB's own pickles.
+_PROTOCOL = 3
+
+
+@lru_cache(maxsize=100)
+def shape(kind: Any) -> tuple[int, int, int]:
+    """What an item of a tree takes in a leaf's state, how many a leaf has at most, and how many
+    children a node."""
+    is_set = kind._bucket_type.__name__.endswith("Set")
+    return 1 if is_set else 2, kind.max_leaf_size, kind.max_internal_size
+
+
+def flat(items: Mapping[Any, Any], step: int) -> tuple[Any, ...]:
+    """Items as a leaf's state has them."""
+    return tuple(items if step == 1 else chain.from_iterable(items.items()))
+
+
+@lru_cache(maxsize=100)
+def head(kind: type) -> bytes:
+    """What the record of each object of this class begins with."""
+    return pickle.dumps(kind, _PROTOCOL)
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+class _Unpickler(pickle.Unpickler):
+    # Of a reference, its oid. A method of our own would take three times as long.
+    persistent_load = itemgetter(0)
+
+
+def loaded(found: bytes) -> Any:
+    """The state in a record."""
+    unpickler = _Unpickler(BytesIO(found))
+    unpickler.load()
+    return unpickler.load()
+
+
+def loaded_tree(found: bytes, kind: type) -> Any:
+    """As `loaded`; quicker for a tree that is small and has no references in it."""
+    try:
+        return pickle.loads(found[len(head(kind)) :])
+    except pickle.UnpicklingError:  # there are references, which need more of an unpickler
+        return loaded(found)
+
+
+def is_node(found: bytes) -> bool:
+    """Whether a record is that of a tree, or of a node within one: not of a leaf."""
+    return hasattr(pickle.loads(found), "_bucket_type")  # what it begins with is its class
+
+
+# -- writing ----------------------------------------------------------------------------------
+
+
+class _Plain(pickle.Pickler):
+    """A pickler of values without references, which remembers nothing."""
+
+    def __init__(self) -> None:
+        self._file = BytesIO()
+        super().__init__(self._file, _PROTOCOL)
+        self.fast = True
+
+    def __call__(self, value: Any) -> bytes:
+        self._file.seek(0)
+        self._file.truncate()
+        self.dump(value)
+        return self._file.getvalue()
+
+
+_plain = _Plain()
+
+
+@lru_cache(maxsize=100)
+def _named(kind: type) -> bytes:
+    return f"c{kind.__module__}\n{kind.__qualname__}\n".encode()
+
+
+def leaf(kind: Any, items: tuple[Any, ...], values: type | None, following: bytes | None) -> bytes:
+    """The record of a leaf, before the leaf ``following``."""
+    # Put together: for the sake of that one reference a pickler would ask about each of the items.
+    after = b"\x85." if following is None else b"C\x08%b%b\x86Q\x86." % (following, _named(kind))
+    return head(kind) + _pickled(items, values) + after
+
+
+def small(kind: Any, items: tuple[Any, ...], values: type | None) -> bytes:
+    """The record of a tree that has one leaf, or none."""
+    if not items:
+        return head(kind) + _plain(None)
+    return head(kind) + _pickled(items, values) + _END
+
+
+def _pickled(items: tuple[Any, ...], values: type | None) -> bytes:
+    """The items of a leaf, pickled, but for the end of the pickle."""
+    if values is None or not items:
+        return _plain(items)[:-1]
+    keys = map(_pickled_text if type(items[0]) is str else _pickled_number, items[::2])
+    parts, name = [], _named(values) + b"q\0"
+    for key, value in zip(keys, items[1::2], strict=True):
+        if type(value) is bytes:
+            parts.append(b"%bC\x08%b%b\x86Q" % (key, value, name))
+            name = b"h\0"  # as remembered from the first time
+        else:
+            parts.append(key + _plain(value)[2:-1])
+    return b"\x80\x03(%bt" % b"".join(parts)
+
+
+_packed = struct.Struct("<i").pack
+
+
+def _pickled_text(text: str) -> bytes:
+    encoded = text.encode("utf-8", "surrogatepass")
+    return b"X%b%b" % (_packed(len(encoded)), encoded)
+
+
+def _pickled_number(number: int) -> bytes:
+    return b"J" + _packed(number)
+
+
+#: How the record of a tree with one leaf ends after its items: with the frames of its state; and
+#: the same as ZODB writes it, which remembers each of them.
+_END = b"\x85\x85\x85."
+_ZODBS_END = re.compile(rb"tq.\x85q.\x85q.\x85q.\.", re.DOTALL)
+_ITS_LENGTH = 13
+
+
+def spliced(found: bytes, kind: Any, items: Mapping[int, Any]) -> bytes | None:
+    """The record of a tree of numbers, with more behind those that it has.
+
+    Most of what a batch changes are short posting lists; to read one, and to write it again, would
+    take three times as long.
+
+    :returns: None where that can't be told to be right
+    """
+    step, most, _ = shape(kind)
+    start = len(head(kind)) + 3
+    # An item takes two bytes at least for each number. A tuple of less than four has no mark.
+    if found[start - 1 : start] != b"(" or (len(found) - start) // (2 * step) + len(items) > most:
+        return None
+    if found.endswith(b"t" + _END):
+        end = len(found) - len(_END) - 1
+    elif _ZODBS_END.fullmatch(found, len(found) - _ITS_LENGTH):
+        end = len(found) - _ITS_LENGTH
+    else:
+        return None
+    more = b"".join(map(_pickled_number, flat(items, step)))
+    return found[:end] + more + found[end:]
