@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,6 +186,11 @@ class Beside:
 
         :param root: that of the objects, with nothing that is not committed
         """
+        # They are derived; what is wrong with the packages is told where it is asked.
+        with suppress(AuthDBError, OSError, AttributeError, LookupError, TypeError, ValueError):
+            self._renew(root, seen)
+
+    def _renew(self, root: Any, seen: Any) -> None:
         if self.path is None:
             return
         mark, size = mark_of(root), seen["catalog"]["name"].documentCount()
@@ -195,14 +201,11 @@ class Beside:
             return
         from authdb import ranking
 
-        try:
-            if file is None or dirty is None:
-                ranking.make(self.path, _gathered(root["packages"], None), root)
-            else:
-                changed = _gathered(root["packages"], dirty)
-                ranking.merged(self.path, file.with_dirty(dirty), changed, root)
-        except (AuthDBError, OSError, AttributeError, LookupError, TypeError, ValueError):
-            pass  # they are derived; what is wrong with the packages is told where it is asked
+        if file is None or dirty is None:
+            ranking.make(self.path, _gathered(root["packages"], None), root)
+        else:
+            changed = _gathered(root["packages"], dirty)
+            ranking.merged(self.path, file.with_dirty(dirty), changed, root)
 
 
 def forget(seen: Any) -> None:

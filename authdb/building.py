@@ -307,6 +307,7 @@ def put_in_place(draft: Path, path: Path) -> None:
     # First of all the old index goes. So whoever opens the file in between finds none, and reads
     # it through, where the index of another file would have misled him.
     index.unlink(missing_ok=True)
+    sync_folder(path.parent)  # so that it cannot come back beside the new file
     draft.replace(path)
     with suppress(FileNotFoundError):
         Path(f"{draft}.index").replace(index)

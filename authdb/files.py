@@ -90,8 +90,12 @@ def name_objects(draft: Path, folder: Path) -> None:
         target.hardlink_to(draft / OBJECTS_FILE)  # a rename would replace one made in the meantime
     except FileExistsError:
         raise DatabaseExists(folder, _THERE) from None
-    except OSError:  # a file system without such links
-        (draft / OBJECTS_FILE).rename(target)
+    except OSError:  # a file system without such links: an empty file holds the name instead
+        try:
+            target.touch(exist_ok=False)
+        except FileExistsError:
+            raise DatabaseExists(folder, _THERE) from None
+        (draft / OBJECTS_FILE).replace(target)
     sync_folder(folder)
 
 
@@ -104,6 +108,7 @@ def made(folder: Path) -> Iterator[None]:
     was_there = folder.is_dir()
     refuse_to_make(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    sync_folder(folder.parent)
     try:
         yield
     except BaseException:
@@ -130,20 +135,30 @@ def aside(folder: Path) -> Iterator[Path]:
             if lock is not None:
                 rmtree(left, ignore_errors=True)
                 lock.close()
-    draft = folder / f"{_ASIDE}{new_token()}"
-    draft.mkdir()
-    lock = None
+    draft, lock = _new_draft(folder)
     try:
-        lock = _locked(draft)
         yield draft
     finally:
-        if lock is not None:
-            lock.close()
+        lock.close()
         rmtree(draft, ignore_errors=True)
 
 
 #: What the names of such folders begin with.
 _ASIDE = ".new-"
+
+
+def _new_draft(folder: Path) -> tuple[Path, Any]:
+    """A folder for `aside`, and its lock."""
+    while True:
+        draft = folder / f"{_ASIDE}{new_token()}"
+        draft.mkdir()
+        # Before it is locked another process may take it for a leftover, and remove it.
+        with suppress(FileNotFoundError):
+            lock = _locked(draft)
+            if lock is not None:
+                if (draft / "lock").exists():
+                    return draft, lock
+                lock.close()
 
 
 def _locked(draft: Path) -> Any:

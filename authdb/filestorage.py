@@ -287,6 +287,9 @@ class OneFile(FileStorage):
         # committed. Whoever opens it next would cut it off, and keep it beside on the full disk.
         is_open = self._file is not None and not self._file.closed and not self._is_read_only
         handle = os.dup(self._file.fileno()) if is_open else None
+        if self._tfile is not None and not self._tfile.closed:
+            with suppress(OSError):  # else it stays as large as the largest change was
+                self._tfile.truncate(0)
         for file in (self._file, self._tfile):
             if file is not None:
                 with suppress(OSError):

@@ -129,8 +129,11 @@ def _query(commands: Any) -> None:
     )
 
 
-def _question(parser: argparse.ArgumentParser) -> None:
-    """What says which packages are meant."""
+def _question(parser: argparse.ArgumentParser, date_else: str = "last_update") -> None:
+    """What says which packages are meant.
+
+    :param date_else: what the options of dates mean without --date
+    """
     parser.add_argument("text", metavar="QUERY", nargs="?", help="the query as text")
     date: Any = {"metavar": "DATE", "type": arguments.date}
     parser.add_argument("--before", help="updated before DATE", **date)
@@ -149,7 +152,8 @@ def _question(parser: argparse.ArgumentParser) -> None:
         choices=DATES,
         default=DATES[0],
         metavar="FIELD",
-        help="which date these options mean: last_update, last_release or last_commit",
+        help="which date these options mean: last_update, last_release or last_commit; "
+        f"{date_else} if not given",
     )
     words: Any = {"metavar": "CATEGORY", "action": "append", "default": []}
     parser.add_argument("--any", help="in at least one of these categories (a,b,...)", **words)
@@ -396,7 +400,6 @@ def _facets(commands: Any) -> None:
         "field",
         metavar="FIELD",
         nargs="?",
-        default="categories",
         help="categories (if not given) or license",
     )
     _question(parser)
@@ -416,13 +419,13 @@ def _histogram(commands: Any) -> None:
         "field",
         metavar="DATE-FIELD",
         nargs="?",
-        default=DATES[0],
-        help="last_update (if not given), last_release or last_commit",
+        help="last_update, last_release or last_commit; if not given that of --date",
     )
     parser.add_argument(
         "--by", choices=("year", "month"), default="year", help="a bar a year, or a month"
     )
-    _question(parser)
+    _question(parser, "DATE-FIELD")
+    parser.set_defaults(date=None)
     _count_format(parser)
     _as_of(parser)
 

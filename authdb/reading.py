@@ -86,6 +86,7 @@ class Reading:
     def catalog(self) -> Any:
         """The `PackageCatalog` (repoze.catalog's Catalog)."""
         self._root  # noqa: B018 - raises where the database is closed
+        self._session.index_edited()
         return self._pair.catalog
 
     @property

@@ -216,6 +216,11 @@ class MyZODB:
         except Exception as error:
             raise explain(error, self.path or "the database") from error
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
     def close(self) -> None:
         """Give up what is not committed, and close. Closing again does nothing."""
         if self._closed:

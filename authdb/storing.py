@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,13 @@ def found(
     elif batch.as_of is not None:
         _objects_in_file(draft, batch, note, progress)
     with _locked(folder / OBJECTS_FILE):
+        # That of a database that was here once would mislead whoever opens this one.
+        (folder / f"{OBJECTS_FILE}.index").unlink(missing_ok=True)
         name_objects(draft, folder)
-        put_in_place_index(draft, folder)
-        if batch.builder is not None:
-            put_catalog(draft, folder)
+        with suppress(OSError):  # it is there now; what lacks yet is made when it is opened
+            put_in_place_index(draft, folder)
+            if batch.builder is not None:
+                put_catalog(draft, folder)
 
 
 def _found_with_catalog(
@@ -84,7 +87,7 @@ def _objects_in_file(draft: Path, batch: Batch, note: str, progress: Progress | 
     path = draft / OBJECTS_FILE
     with (
         MyZODB(path, read_only=True) as database,
-        FileSink(path, storable(note), user()) as sink,
+        FileSink(path, storable(note), storable(user())) as sink,
     ):
         return _write_objects(sink, database.dbroot, batch, progress)
 
@@ -141,7 +144,7 @@ def _fill_storages(session: Session, batch: Batch, note: str, progress: Progress
     assert pair.objects is not None and pair.catalogs is not None and builder is not None
     with session.past_the_connections(), StorageSink(pair.catalogs) as catalog:
         builder.start(catalog)
-        with StorageSink(pair.objects, storable(note), user()) as sink:
+        with StorageSink(pair.objects, storable(note), storable(user())) as sink:
             mark = _write_objects(sink, pair.root, batch, progress)
             builder.write(catalog, mark, progress)
             catalog.vote()
@@ -155,7 +158,7 @@ def _fill_folder(
     with session.past_the_connections():
         with FileSink(draft / CATALOG_FILE) as catalog:
             builder.start(catalog)
-            with StorageSink(pair.objects, storable(note), user()) as sink:
+            with StorageSink(pair.objects, storable(note), storable(user())) as sink:
                 mark = _write_objects(sink, pair.root, batch, progress)
                 sink.vote()
                 _make_columns(mark, draft, builder, progress)

@@ -264,8 +264,11 @@ class Session:
         with Transaction(self, None):
             try:
                 self.pair.rebuild(progress=progress)
-            finally:
-                self.take(self.pair)  # it may have another catalog now
+            except BaseException:
+                if self.pair.catalogs is not None and self.pair.catalogs.closed:
+                    self._reopen()  # the old one was given up, and no new one opened
+                raise
+            self.take(self.pair)  # it may have another catalog now
             self.pair.manager.get().note("rebuilt the catalog")
             self._finish(None)
 

@@ -98,12 +98,18 @@ class Apart:
         # Programs with Python within them, such as some web servers, name themselves there.
         if not Path(sys.executable or "").name.lower().startswith(("python", "pypy")):
             raise FileNotFoundError("there is no interpreter that could be started")
-        self._process: Any = subprocess.Popen(
-            [sys.executable, "-c", _CODE, *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        # Not a pipe, which nobody would read before the end: once full, it would stop the process.
+        self._said: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        try:
+            self._process: Any = subprocess.Popen(
+                [sys.executable, "-c", _CODE, *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+            )
+        except BaseException:
+            self._said.close()
+            raise
         self._heard = False
         _widen(self._process.stdin)
 
@@ -131,7 +137,7 @@ class Apart:
         """End the process, and remove its file."""
         process = self._process
         process.kill()
-        for pipe in (process.stdin, process.stdout, process.stderr):
+        for pipe in (process.stdin, process.stdout, self._said):
             with suppress(OSError):  # what is left to be written has no reader any more
                 pipe.close()
         process.wait()
@@ -157,8 +163,9 @@ class Apart:
 
     def _ended(self) -> Ended:
         self._process.kill()
-        said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
         status = self._process.wait()
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - 2000))
+        said = self._said.read().decode(errors="replace").strip().splitlines()
         why = said[-1][:200] if said else f"status {status}"
         return Ended(why)
 

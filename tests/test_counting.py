@@ -275,3 +275,26 @@ def test_a_terminal_that_knows_no_blocks_gets_signs(stored: Path) -> None:
         assert terminal.end() == 0
     assert lines[1].endswith("2  " + "#" * 37)
     assert lines[5].endswith("1  " + ":" * 19)
+
+
+def test_dates_mean_the_field_that_is_drawn(tmp_path: Path) -> None:
+    with AuthDB.create(tmp_path / "db") as db:
+        db.add(Package("old-release", "O", last_release="2019-04-01", last_commit="2024-05-01"))
+        db.add(Package("new-release", "N", last_release="2024-02-01"))
+    there = ["--db", str(tmp_path / "db"), "histogram"]
+    for arguments in (
+        ["last_release", "--since", "2022"],
+        ["--date", "last_release", "--since", "2022"],
+        ["last_release", "--date", "last_release", "--since", "2022"],
+    ):
+        assert ok(*there, *arguments, "--format", "csv").out == "last_release,packages\n2024,1\n"
+    both = ok(*there, "last_release", "--date", "last_update", "--since", "2022", "--format", "csv")
+    assert both.out == "last_release,packages\n2019,1\n2024,1\n"
+    assert ok(*there, "--since", "2022", "--format", "csv").out == "last_update,packages\n2024,2\n"
+
+
+def test_a_plan_takes_no_columns_and_no_format(tmp_path: Path) -> None:
+    AuthDB.create(tmp_path / "db").close()
+    for option in (["--columns", "name"], ["--format", "json"]):
+        ended = run_authdb("--db", str(tmp_path / "db"), "query", "--explain", *option)
+        told(ended, 2, "--explain")

@@ -363,3 +363,12 @@ def test_every_error_becomes_one_line_of_ours(
 def test_an_error_of_ours_stays_as_it_is() -> None:
     error = DatabaseMissing("x", "y")
     assert explain(error, "z") is error
+
+
+def test_what_a_large_change_took_for_a_while_is_given_back(tmp_path: Path) -> None:
+    with MyZODB(tmp_path / "large.fs") as database:
+        database.dbroot["large"] = "x" * 1_000_000
+        database.connection.transaction_manager.commit()
+    assert (tmp_path / "large.fs.tmp").stat().st_size == 0
+    with MyZODB(tmp_path / "large.fs") as database:
+        assert len(database.dbroot["large"]) == 1_000_000

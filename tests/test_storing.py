@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,13 @@ from hypothesis import strategies as st
 from oracle import records
 from test_importing import RECORDS, reading
 
-from authdb import AuthDB, AuthDBError, building, bulk, drafting, storing
+from authdb import AuthDB, AuthDBError, building, bulk, drafting, files, storing
 from authdb.exceptions import DatabaseError, DatabaseExists, DatabaseLocked, LoadError
 from authdb.files import aside
 from authdb.importing import ON_CONFLICT, Counts, load, load_new
 from authdb.loaders import Loader
 from authdb.models import Package
+from authdb.pairing import Pair
 from authdb.storage import MyZODB
 
 Record = dict[str, Any]
@@ -501,14 +504,17 @@ def test_a_kill_leaves_the_old_database_or_the_new_one(
 
 def test_kills_at_any_moment(tmp_path: Path, file: Path) -> None:
     chance = random.Random()
-    kills = 0
-    for number in range(4):
+    kills, longest = 0, 1.0
+    for number in itertools.count():
         folder, way = tmp_path / f"db{number}", chance.choice(["new", "old"])
         if way == "old":
             AuthDB.create(folder).close()
         args = [sys.executable, "-c", KILLED, folder, file, way, "nothing", "0"]
+        began = time.monotonic()
         process = subprocess.Popen(args)
-        time.sleep(0.3 + chance.random() * 0.7)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(chance.random() * longest)
+            longest = time.monotonic() - began  # it was done by then
         process.kill()
         kills += process.wait() != 0
         if (folder / "data.fs").exists():
@@ -517,7 +523,8 @@ def test_kills_at_any_moment(tmp_path: Path, file: Path) -> None:
             assert way == "new"
             assert load_new(folder, Loader(file)) == Counts(added=150)
             assert not list(folder.glob(".new-*"))
-    assert kills
+        if kills == 4:
+            return
 
 
 # -- others beside ---------------------------------------------------------------------------
@@ -546,3 +553,97 @@ def test_ordinary_programs_open_what_was_written(tmp_path: Path, file: Path) -> 
     with MyZODB(tmp_path / "db" / "catalog.fs", read_only=True) as catalogs:
         count, docids = catalogs.dbroot["catalog"].query("'jwt' in categories", sort_index="name")
         assert count.total == len(list(docids)) > 0
+
+
+# -- where others are about ----------------------------------------------------------------------
+
+
+def test_a_database_that_came_meanwhile_is_kept_where_there_are_no_hard_links(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError("no such links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    load_new(tmp_path / "first", Loader(file))  # it does without
+    original = storing.name_objects
+
+    def too_late(draft: Path, folder: Path) -> None:
+        (folder / "data.fs").write_bytes(b"another's")
+        original(draft, folder)
+
+    monkeypatch.setattr(storing, "name_objects", too_late)
+    with pytest.raises(DatabaseExists):
+        load_new(tmp_path / "second", Loader(file))
+    assert (tmp_path / "second" / "data.fs").read_bytes() == b"another's"
+
+
+def test_a_draft_that_another_takes_for_a_leftover_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, seen = files._locked, list[Path]()
+
+    def late(draft: Path) -> Any:
+        seen.append(draft)
+        if len(seen) == 1:
+            with aside(tmp_path):  # which removes what is not locked
+                pass
+        return original(draft)
+
+    monkeypatch.setattr(files, "_locked", late)
+    with aside(tmp_path) as draft:
+        assert draft.is_dir()
+        assert draft != seen[0]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_second_process_may_say_as_much_as_it_likes(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONVERBOSE", "1")
+    with AuthDB.create(tmp_path / "db") as db:
+        load(db, Loader(file))
+        assert db.check() == []
+
+
+@pytest.mark.parametrize("name", ["ren\udce9", "x" * 70_000])
+def test_whoever_loads_may_be_called_anything(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: name)
+    load_new(tmp_path / "new", Loader(file))
+    with AuthDB.create(tmp_path / "there") as db:
+        load(db, Loader(file))
+        assert db.log(1)[0].user[:3] == name[:3].replace("\udce9", "?")
+
+
+def test_the_catalog_shows_what_the_open_transaction_did() -> None:
+    with AuthDB.in_memory() as db:
+        db.add(Package("djoser", "Djoser"))
+        with db.transaction():
+            db.update("djoser", license="MIT")
+            assert list(db.catalog.find("license == 'MIT'")) == [1]
+
+
+def test_a_catalog_that_cannot_be_opened_after_it_was_built_is_opened_again(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_new(tmp_path / "db", Loader(file))
+    with AuthDB.open(tmp_path / "db") as db:
+        before = told(db)
+        monkeypatch.setattr("authdb.rebuilding.MANY", 3)
+        original = Pair._writable_catalog
+        with monkeypatch.context() as patch:
+
+            def fail(self: Pair, path: Path) -> Any:
+                patch.setattr(Pair, "_writable_catalog", original)
+                raise OSError(24, "too many open files")
+
+            patch.setattr(Pair, "_writable_catalog", fail)
+            with pytest.raises((OSError, AuthDBError)):
+                db.reindex()
+        assert told(db) == before
+        db.add(Package("one-more", "One more"))
+        assert "one-more" in db
+        assert db.check() == []

@@ -23,6 +23,8 @@ def do_query(options: argparse.Namespace) -> int:
     asked, names = question(options)
     if options.sort is None:
         options.sort = options.date if options.search is None else "relevance"
+    if options.explain and (options.columns or options.format not in (None, "table")):
+        raise AuthDBError("--explain prints the plan: it takes no --columns and no --format")
     with opened(options) as db:
         result = _find(db, options, asked, names)
         if options.explain:

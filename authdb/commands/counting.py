@@ -18,7 +18,7 @@ __all__ = ["do_facets", "do_histogram"]
 
 def do_facets(options: argparse.Namespace) -> int:
     """Count the packages that match by category or licence."""
-    field = _what(options, KEYWORDS)
+    field = _what(options, KEYWORDS, KEYWORDS[0])
     asked, names = question(options)
     with opened(options) as db:
         counts = db.facets(field, asked, names=names)
@@ -28,7 +28,8 @@ def do_facets(options: argparse.Namespace) -> int:
 
 def do_histogram(options: argparse.Namespace) -> int:
     """Count the packages that match by year or month."""
-    field = _what(options, DATES)
+    field = _what(options, DATES, options.date or DATES[0])
+    options.date = options.date or field
     asked, names = question(options)
     with opened(options) as db:
         counts = db.histogram(field, options.by, asked, names=names)
@@ -38,14 +39,14 @@ def do_histogram(options: argparse.Namespace) -> int:
     return 0
 
 
-def _what(options: argparse.Namespace, fields: tuple[str, ...]) -> str:
+def _what(options: argparse.Namespace, fields: tuple[str, ...], default: str) -> str:
     """The field to count by. Where only one text is given it can be the query instead."""
-    field: str = options.field
+    field: str = options.field or default
     if field in fields:
         return field
     if options.text is None and not field.replace("-", "_").isidentifier():
-        options.field, options.text = fields[0], field
-        return fields[0]
+        options.text = field
+        return default
     raise AuthDBError(
         f"{field[:60]!r} is nothing to count by{nearest(field[:60], fields)}; there are: "
         f"{', '.join(fields)}"
