@@ -171,7 +171,7 @@ class Run:
             return
         with self.workers(size, list(both)) as workers:
             commands = {peer: worker("answer", "cold") for peer, worker in workers.items()}
-        answers = [self._names(commands["ours"]), self._names(commands["command"])]
+        answers = [self._days(commands["ours"]), self._days(commands["command"])]
         if answers[0] != answers[1]:
             self.board.note(
                 size, "cold_query", "ours", "WRONG: the two commands answer differently"
@@ -186,10 +186,12 @@ class Run:
         self._told(size, "cold_query", list(commands))
 
     @staticmethod
-    def _names(command: list[str]) -> set[str]:
+    def _days(command: list[str]) -> list[str]:
+        """The days of what a command shows: of equal ones any may be among the first."""
         form = ["--format", "json"] if "--db" in command else []
         done = subprocess.run([*command, *form], capture_output=True, text=True, check=True)
-        return {row["name"] for row in json.loads(done.stdout)}
+        days = (row["last_update"] for row in json.loads(done.stdout))
+        return [(day + "-01-01")[:10] for day in days]  # a year stands at its first day
 
     def _told(self, size: int, method: str, peers: list[str]) -> None:
         for peer in peers:
