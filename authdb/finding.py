@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from authdb.catalog import shapes
 from authdb.columns import Columns, Row
@@ -14,7 +15,27 @@ from authdb.planning import Asked, Found
 from authdb.sections import SectionDamaged
 from authdb.transactions import Session
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "answer"]
+
+T = TypeVar("T")
+
+
+def answer(session: Session, ask: Callable[[Columns | None], T]) -> T:
+    """What ``ask`` gives, which is given columns, or None where there are none.
+
+    Columns that turn out to be damaged are dropped, and it is asked again.
+
+    :raises DatabaseClosed: the database was closed
+    """
+    session.root  # noqa: B018 - raises where the database is closed
+    session.index_edited()
+    columns = session.columns()
+    if columns is not None:
+        try:
+            return ask(columns)
+        except SectionDamaged:
+            session.drop_columns()
+    return ask(None)
 
 
 class Asking:
@@ -40,28 +61,21 @@ class Asking:
     def _catalog(self) -> Any:
         return self._session.pair.catalog
 
-    def _columns(self) -> Columns | None:
-        session = self._session
-        session.root  # noqa: B018 - raises where the database is closed
-        session.index_edited()
-        return session.columns()
-
     def found(self) -> Found:
         """The answer.
 
         :raises DatabaseClosed: the database was closed
         :raises QueryError: see `authdb.planning.Asked`
         """
-        columns = self._columns()
-        if columns is not None:
-            try:
-                return self._asked(columns).found()
-            except SectionDamaged:
-                self._session.drop_columns()
         began = perf_counter()
-        found = self._asked(None).found()
-        self._session.waited(perf_counter() - began)
-        return found
+
+        def ask(columns: Columns | None) -> Found:
+            found = self._asked(columns).found()
+            if columns is None:
+                self._session.waited(perf_counter() - began)
+            return found
+
+        return answer(self._session, ask)
 
     def rows(self, docids: Iterable[int]) -> list[Row]:
         """The rows of these docids, as they are now.
@@ -69,15 +83,11 @@ class Asking:
         :raises DatabaseClosed: the database was closed
         :raises PackageNotFound: a package was removed meanwhile
         """
-        columns = self._columns()
-        if columns is not None and columns.has_rows:
-            try:
-                return self._rows(docids, columns)
-            except SectionDamaged:
-                self._session.drop_columns()
-        return [Row.of(docid, self.load(docid)) for docid in docids]
+        return answer(self._session, partial(self._rows, docids))
 
-    def _rows(self, docids: Iterable[int], columns: Columns) -> list[Row]:
+    def _rows(self, docids: Iterable[int], columns: Columns | None) -> list[Row]:
+        if columns is None or not columns.has_rows:
+            return [Row.of(docid, self.load(docid)) for docid in docids]
         dirty = columns.dirty
         if not dirty:
             with suppress(IndexError):  # one was added since these were made
@@ -95,11 +105,9 @@ class Asking:
         """How the question is answered."""
         from authdb.explaining import explain
 
-        columns = self._columns()
-        if columns is not None:
-            try:
-                why = "they know nothing of what is asked"
-                return explain(lambda: self._asked(columns), why)
-            except SectionDamaged:
-                self._session.drop_columns()
-        return explain(lambda: self._asked(None), self._session.no_columns)
+        def ask(columns: Columns | None) -> str:
+            known = "they know nothing of what is asked"
+            why = self._session.no_columns if columns is None else known
+            return explain(lambda: self._asked(columns), why)
+
+        return answer(self._session, ask)

@@ -4,6 +4,7 @@ process, which writes them to a file of its own (`Part`)."""
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,17 +26,17 @@ class Place(NamedTuple):
     start: int
 
 
-class Finishing:
+class Finishing(ABC):
     """What all kinds of sinks share. Leaving the block of a ``with`` finishes it, or aborts it
     where an error leaves it."""
 
+    @abstractmethod
     def finish(self) -> None:
         """Have all of it on disk, for good."""
-        raise NotImplementedError
 
+    @abstractmethod
     def abort(self) -> None:
         """Give up: nothing is left of it. Of what is finished, or given up, nothing is undone."""
-        raise NotImplementedError
 
     def __enter__(self) -> Any:
         return self

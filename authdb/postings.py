@@ -8,6 +8,7 @@ left is held against it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ Test = Callable[[int], bool]
 TEST = 8
 
 
-class Part:
+class Part(ABC):
     """What a part of a question matches.
 
     Attribute: ``size``, about how many docids.
@@ -40,13 +41,13 @@ class Part:
         """Whether they are counted without making a set."""
         return False
 
+    @abstractmethod
     def docids(self) -> Docids:
         """The docids; a live posting list perhaps, so not to be changed, and to be read at once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def test(self) -> Test:
         """Whether a docid is one of them, as a function; the document is there."""
-        raise NotImplementedError
 
     def count(self) -> int:
         """How many they are."""

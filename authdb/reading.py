@@ -17,16 +17,16 @@ from authdb.exceptions import (
     PackageNotFound,
     QueryError,
 )
-from authdb.finding import Asking
+from authdb.finding import Asking, answer
 from authdb.models import Package, normalize_name
 from authdb.moments import Moment, parse_moment
 from authdb.pairing import Pair
 from authdb.results import Result
-from authdb.sections import SectionDamaged
 from authdb.storage import MyZODB
 from authdb.transactions import Session
 
 if TYPE_CHECKING:
+    from authdb.columns import Columns
     from authdb.counting import Counts
     from authdb.history import Change, Difference, Edit
 
@@ -220,21 +220,17 @@ class Reading:
         """``count`` of what ``query`` matches."""
         from authdb.counting import docids_of, matched
 
-        session = self._session
-        self._root  # noqa: B018 - raises where the database is closed
-        session.index_edited()
-        columns = session.columns()
-        if columns is not None:
-            try:
-                found = matched(self._its_catalog, columns, query, names)
-                return count(self._its_catalog, found, columns)
-            except SectionDamaged:
-                session.drop_columns()
-        began = time.perf_counter()
-        docids = None if query is None else docids_of(self._its_catalog, query, names)
-        counts = count(self._its_catalog, docids, None)
-        session.waited(time.perf_counter() - began)
-        return counts
+        catalog, began = self._its_catalog, time.perf_counter()
+
+        def ask(columns: Columns | None) -> Counts:
+            if columns is not None:
+                return count(catalog, matched(catalog, columns, query, names), columns)
+            docids = None if query is None else docids_of(catalog, query, names)
+            counts = count(catalog, docids, None)
+            self._session.waited(time.perf_counter() - began)
+            return counts
+
+        return answer(self._session, ask)
 
     def _its_catalog(self) -> Any:
         return self.catalog
