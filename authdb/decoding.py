@@ -147,6 +147,8 @@ def _yaml(text: str) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = DOCUMENT if mark is None else f"line {mark.line + 1}"
+        if "nesting depth" in str(error.problem):  # PyYAML has a bound of its own from 6.0.4 on
+            malformed(where, f"nested more than {DEPTH} deep")
         malformed(where, f"not YAML: {error.problem or error.context}")
 
 

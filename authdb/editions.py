@@ -19,6 +19,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 from authdb.exceptions import AuthDBError, LoadError, Problem, nearest, shown
+from authdb.releases import last_by, newest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -56,7 +57,7 @@ class _Release(NamedTuple):
     """One release, as far as a record needs it."""
 
     version: str
-    day: date
+    date: date
     requires_python: str | None
 
 
@@ -302,14 +303,13 @@ def _as_of(facts: Mapping[str, Any], day: date) -> dict[str, object]:
     if commits := facts.get("commits"):
         put("last_commit", _last_commit(commits["last"], day), commits)
     if index := facts.get("index"):
-        releases = [release for release in _releases(index["releases"]) if release.day <= day]
-        if releases:
-            newest = _newest(releases)
-            final = [one for one in releases if _is_final(one.version)] or releases
-            put("version", newest.version, index)
-            put("requires_python", newest.requires_python, index)
-            put("last_release", max(one.day for one in final), index)
-            listed = [{"version": one.version, "date": one.day} for one in releases]
+        releases = [release for release in _releases(index["releases"]) if release.date <= day]
+        best, last = newest(releases), last_by(releases)
+        if best and last:
+            put("version", best.version, index)
+            put("requires_python", best.requires_python, index)
+            put("last_release", last.date, index)
+            listed = [{"version": one.version, "date": one.date} for one in releases]
             put("releases", listed, index)
         # Classifiers are those of the newest version on the day the index was read; what an
         # older version said was never recorded.
@@ -333,30 +333,4 @@ def _releases(entries: list[dict[str, str]]) -> list[_Release]:
         _Release(one["version"], date.fromisoformat(one["date"]), one.get("requires_python"))
         for one in entries
     ]
-    return sorted(found, key=lambda release: release.day)
-
-
-def _newest(releases: list[_Release]) -> _Release:
-    """The release a person would install: the highest final version, else the highest of all."""
-    from packaging.version import InvalidVersion, Version
-
-    def height(release: _Release) -> tuple[int, Any]:
-        try:
-            return 1, Version(release.version)
-        except InvalidVersion:
-            return 0, release.day
-
-    return max([one for one in releases if _is_final(one.version)] or releases, key=height)
-
-
-def _is_final(version: str) -> bool:
-    """Whether a version is neither a pre-release nor a development release.
-
-    One that PEP 440 cannot read does not say that it is either, so it counts as final.
-    """
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return not Version(version).is_prerelease  # a development release is one of these
-    except InvalidVersion:
-        return True
+    return sorted(found, key=lambda release: release.date)

@@ -37,8 +37,8 @@ def write(
     :param fields: which fields, in this order. A field that is not known is then null in JSON,
         NDJSON and YAML (or empty, where there may be several values), empty in a table and left
         out of TOML, which has no null. None for all:
-        those that are known, in objects; every column, in CSV and TSV; every column but releases
-        and sources, in Markdown
+        those that are known, in objects; every column, in CSV and TSV; every column but the
+        structured ones (such as releases and sources), in Markdown
     :raises AuthDBError: an unknown format or field, a field twice, or none at all
     """
     writer = _WRITERS.get(format)
@@ -143,12 +143,17 @@ def _toml_lines(name: str, value: Any) -> _Texts:
         for release in value:
             yield f"    {_toml_value(release._asdict())},"
         yield "]"
+    elif name == "vulnerabilities":
+        yield f"{name} = ["
+        for vulnerability in plain(value):
+            yield f"    {_toml_value(vulnerability)},"
+        yield "]"
     else:
         yield f"{name} = {_toml_value(value)}"
 
 
 def _toml_value(value: Any) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_toml_value(one)}" for key, one in value.items()) + " }"

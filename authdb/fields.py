@@ -16,7 +16,19 @@ from typing import Any, NamedTuple
 from authdb.dates import PartialDate, first_day, parse_date
 from authdb.exceptions import InvalidValue, nearest
 
-__all__ = ["CATEGORIES", "Field", "Release", "Source", "kinds", "normalize_name", "plain"]
+__all__ = [
+    "CATEGORIES",
+    "DEVELOPMENT_STATUS",
+    "PROJECT_STATUS",
+    "REPOSITORY_STATUS",
+    "Field",
+    "Release",
+    "Source",
+    "Vulnerability",
+    "kinds",
+    "normalize_name",
+    "plain",
+]
 
 #: What a package does: the vocabulary of the field ``categories``.
 CATEGORIES: Mapping[str, str] = {
@@ -37,6 +49,21 @@ CATEGORIES: Mapping[str, str] = {
     "ldap": "LDAP and Active Directory",
     "api-key": "keys for machines and services",
 }
+
+#: How far its authors say that a package is: the classifiers "Development Status".
+DEVELOPMENT_STATUS = (
+    "1 - Planning",
+    "2 - Pre-Alpha",
+    "3 - Alpha",
+    "4 - Beta",
+    "5 - Production/Stable",
+    "6 - Mature",
+    "7 - Inactive",
+)
+#: How a package index marks a project, in the words of PEP 792.
+PROJECT_STATUS = ("active", "archived", "quarantined", "deprecated")
+#: What a host says of a repository: "archived" is read-only, "gone" is not found any longer.
+REPOSITORY_STATUS = ("active", "archived", "gone")
 
 # Control characters (a tab or a line end inside prose apart), lone surrogates, line separators
 # and the marks that reorder text: they break tables and terminals, or cannot be encoded.
@@ -61,6 +88,20 @@ class Source(NamedTuple):
     field: str
     source: str
     seen: date | PartialDate
+
+
+class Vulnerability(NamedTuple):
+    """A known vulnerability: its id, such as "CVE-2024-21520", what it is in a line (or None), and
+    the versions in which it is mended, if there are any."""
+
+    id: str
+    summary: str | None = None
+    fixed_in: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        about = f": {self.summary}" if self.summary else ""
+        fixed = f" (fixed in {', '.join(self.fixed_in)})" if self.fixed_in else ""
+        return f"{self.id}{about}{fixed}"
 
 
 class Kind(NamedTuple):
@@ -102,11 +143,15 @@ class Field(NamedTuple):
 
 
 def plain(value: Any) -> Any:
-    """A stored value as JSON holds it: dates as ISO text, releases and sources as objects."""
+    """A stored value as JSON holds it: dates as ISO text, releases, vulnerabilities and sources as
+    objects."""
     if isinstance(value, (date, PartialDate)):
         return value.isoformat()
     if isinstance(value, Release):
         return {"version": value.version, "date": value.date.isoformat()}
+    if isinstance(value, Vulnerability):
+        known = {"id": value.id, "summary": value.summary, "fixed_in": list(value.fixed_in)}
+        return {key: part for key, part in known.items() if part}
     if isinstance(value, tuple):
         if value and isinstance(value[0], Source):
             return {s.field: {"source": s.source, "seen": s.seen.isoformat()} for s in value}
@@ -241,6 +286,20 @@ def _specifier(field: str, value: object) -> str | None:
     return text
 
 
+def _one_of(words: tuple[str, ...]) -> Callable[[str, object], str | None]:
+    """The check of a kind that is one of ``words``."""
+
+    def check(field: str, value: object) -> str | None:
+        text = _text(field, value)
+        if text is not None and text not in words:
+            raise InvalidValue(
+                field, value, f"it is one of {', '.join(words)}{nearest(text, words)}"
+            )
+        return text
+
+    return check
+
+
 # -- several values --------------------------------------------------------------------------
 
 
@@ -267,7 +326,7 @@ def _numbers(field: str, value: object) -> tuple[str, ...]:
     given = _several(field, value, hint="('4.2', '5.2')")
     for version in given:
         if not isinstance(version, str) or not _NUMBERS.fullmatch(version) or len(version) > 20:
-            raise InvalidValue(field, version, "a version of Django is text such as '5.2'")
+            raise InvalidValue(field, version, "a version is text such as '5.2'")
     versions = {str.__str__(version) for version in given}
     # By the text too: 4.2 and 04.2 would else come in any order.
     return tuple(sorted(versions, key=lambda text: ([int(n) for n in text.split(".")], text)))
@@ -309,6 +368,25 @@ def _releases(field: str, value: object) -> tuple[Release, ...]:
         releases[version] = Release(version, _known_date(field, item[1]))
     # Oldest first; what came out on one day keeps the order given.
     return tuple(sorted(releases.values(), key=lambda release: first_day(release.date)))
+
+
+def _vulnerabilities(field: str, value: object) -> tuple[Vulnerability, ...]:
+    found: dict[str, Vulnerability] = {}
+    for item in _several(field, value, hint="[{'id': 'CVE-2024-21520', 'fixed_in': ['3.15.2']}]"):
+        if isinstance(item, Mapping) and {"id"} <= set(item) <= {"id", "summary", "fixed_in"}:
+            item = (item["id"], item.get("summary"), item.get("fixed_in"))
+        if not isinstance(item, (list, tuple)) or len(item) != 3:
+            raise InvalidValue(
+                field, item, "a vulnerability has an 'id', and may have a 'summary' and 'fixed_in'"
+            )
+        known = _required(field, item[0], 100)
+        if known in found:
+            raise InvalidValue(field, item, "each vulnerability has an id of its own")
+        summary = None if item[1] is None else _text(field, item[1], 1000)
+        versions = () if item[2] is None else _several(field, item[2], hint="['3.15.2']")
+        fixed_in = tuple(filter(None, (_version(field, version) for version in versions)))
+        found[known] = Vulnerability(known, summary, fixed_in)
+    return tuple(found[known] for known in sorted(found))
 
 
 def _sources(field: str, value: object) -> tuple[Source, ...]:
@@ -368,5 +446,9 @@ class kinds:
     DATE = Kind(_date)
     CATEGORIES = Kind(_categories, _join, _split)
     NUMBERS = Kind(_numbers, _join, _split)
+    DEVELOPMENT_STATUS = Kind(_one_of(DEVELOPMENT_STATUS))
+    PROJECT_STATUS = Kind(_one_of(PROJECT_STATUS))
+    REPOSITORY_STATUS = Kind(_one_of(REPOSITORY_STATUS))
+    VULNERABILITIES = Kind(_vulnerabilities, _to_json, _from_json)
     RELEASES = Kind(_releases, _to_json, _from_json)
     SOURCES = Kind(_sources, _to_json, _from_json)

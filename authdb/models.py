@@ -13,7 +13,16 @@ from persistent import Persistent
 
 from authdb.dates import PartialDate, first_day
 from authdb.exceptions import InvalidValue, nearest
-from authdb.fields import CATEGORIES, Field, Release, Source, kinds, normalize_name, plain
+from authdb.fields import (
+    CATEGORIES,
+    Field,
+    Release,
+    Source,
+    Vulnerability,
+    kinds,
+    normalize_name,
+    plain,
+)
 
 __all__ = [
     "CATEGORIES",
@@ -25,6 +34,7 @@ __all__ = [
     "Recorder",
     "Release",
     "Source",
+    "Vulnerability",
     "normalize_name",
     "package_of",
     "state_of",
@@ -45,14 +55,28 @@ FIELDS: Mapping[str, Field] = {
         Field("last_update", kinds.DATE, "the later of last_commit and last_release"),
         Field("last_commit", kinds.DATE, "the last commit to the default branch"),
         Field("last_release", kinds.DATE, "the last final release"),
+        Field("last_push", kinds.DATE, "the last push to its repository, to whichever branch"),
         Field("version", kinds.VERSION, "the latest version"),
         Field("requires_python", kinds.SPECIFIER, "the Python versions that it asks for"),
+        Field("python_versions", kinds.NUMBERS, "the Python versions that it declares"),
+        Field("requires_django", kinds.SPECIFIER, "the Django versions that it asks for"),
         Field("django_versions", kinds.NUMBERS, "the Django versions that it declares"),
+        Field("requires_drf", kinds.SPECIFIER, "the djangorestframework versions it asks for"),
+        Field("development_status", kinds.DEVELOPMENT_STATUS, "how far its authors say it is"),
         Field("license", kinds.LICENSE, "an SPDX expression"),
         Field("repository", kinds.URL, "where its source is"),
         Field("homepage", kinds.URL, "its home page, where that is not the repository"),
         Field("documentation", kinds.URL, "its documentation"),
         Field("replaced_by", kinds.OTHER_NAME, "the name of the package that follows it"),
+        Field("project_status", kinds.PROJECT_STATUS, "how its package index marks it"),
+        Field("repository_status", kinds.REPOSITORY_STATUS, "what the host says of its repository"),
+        Field("moved_to", kinds.URL, "where its repository has moved"),
+        Field(
+            "vulnerabilities",
+            kinds.VULNERABILITIES,
+            "the known vulnerabilities of the latest version",
+            structured=True,
+        ),
         Field("releases", kinds.RELEASES, "each release's version and date", structured=True),
         Field("sources", kinds.SOURCES, "for each fact its source, and when seen", structured=True),
     )
@@ -60,7 +84,9 @@ FIELDS: Mapping[str, Field] = {
 
 # `last_update` is worked out from the dates that are known; only one stated outright is stored.
 _STATED = "stated_update"
-_DAYS = ("last_commit", "last_release", _STATED)
+_DAYS = ("last_commit", "last_release", "last_push", _STATED)
+# What JSON holds as objects.
+_STRUCTURED = tuple(field.name for field in FIELDS.values() if field.structured)
 
 
 class Package(Persistent):
@@ -96,9 +122,18 @@ class Package(Persistent):
     license: str | None = None
     version: str | None = None
     requires_python: str | None = None
+    python_versions: tuple[str, ...] = ()
+    requires_django: str | None = None
     django_versions: tuple[str, ...] = ()
+    requires_drf: str | None = None
+    development_status: str | None = None
     last_commit: date | PartialDate | None = None
     last_release: date | PartialDate | None = None
+    last_push: date | PartialDate | None = None
+    project_status: str | None = None
+    repository_status: str | None = None
+    moved_to: str | None = None
+    vulnerabilities: tuple[Vulnerability, ...] = ()
     releases: tuple[Release, ...] = ()
     replaced_by: str | None = None
     sources: tuple[Source, ...] = ()
@@ -305,7 +340,7 @@ class Recorder:
         """The record of a package that holds ``state``, with its digest."""
         rest = dict(state)
         rest["_digest"] = self._digest(state)
-        if "releases" in rest or "sources" in rest:
+        if not rest.keys().isdisjoint(_STRUCTURED):
             # The same days, and kinds of value, come many times.
             self._pickler.clear_memo()
             self._pickler.dump(rest)
@@ -356,8 +391,8 @@ def _digest(state: Mapping[str, Any]) -> str:
 
 
 def _listed(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``state`` with its releases and sources as JSON holds them."""
-    several = [name for name in ("releases", "sources") if name in state]
+    """``state`` with its structured fields as JSON holds them."""
+    several = [name for name in _STRUCTURED if name in state]
     return {**state, **{name: plain(state[name]) for name in several}} if several else state
 
 

@@ -148,6 +148,8 @@ def _cell(name: str, package: Package) -> str:
     value = getattr(package, name)
     if name == "releases" and value:
         return f"{len(value)}, the last {value[-1].version}"
+    if name == "vulnerabilities" and value:
+        return ", ".join(each.id for each in value)
     if name == "sources" and value:
         return f"of {len(value)} facts"
     return (FIELDS[name].cell(value) if value else "") or "(unknown)"

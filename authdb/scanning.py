@@ -31,6 +31,7 @@ ALLOWED = frozenset(
         ("authdb.dates", "PartialDate"),
         ("authdb.fields", "Release"),
         ("authdb.fields", "Source"),
+        ("authdb.fields", "Vulnerability"),
         ("authdb.models", "Package"),
         ("datetime", "date"),
         ("persistent.mapping", "PersistentMapping"),  # the root
@@ -75,6 +76,7 @@ CALLED = frozenset(
         ("authdb.dates", "PartialDate"),
         ("authdb.fields", "Release"),
         ("authdb.fields", "Source"),
+        ("authdb.fields", "Vulnerability"),
         ("datetime", "date"),
         ("zope.index.text.lexicon", "CaseNormalizer"),
         ("zope.index.text.lexicon", "Splitter"),

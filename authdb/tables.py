@@ -167,6 +167,8 @@ def _detail(package: Package, name: str, value: Any) -> tuple[str, str]:
     if name == "releases":
         newest = ", ".join(f"{r.version} ({r.date.isoformat()})" for r in value[:-4:-1])
         text = f"{len(value)}: {newest}" + (", ..." if len(value) > 3 else "")
+    elif name == "vulnerabilities":
+        text = "; ".join(map(str, value))
     else:
         text = FIELDS[name].cell(value)
     source = package.source(name)

@@ -87,6 +87,16 @@ def whens(draw: Callable[..., Any]) -> When:
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)
 
 
+vulnerabilities = st.lists(
+    st.fixed_dictionaries(
+        {"id": texts},
+        optional={"summary": texts, "fixed_in": st.lists(st.sampled_from(["1.0", "2"]))},
+    ),
+    max_size=2,
+    unique_by=lambda each: each["id"],
+)
+
+
 @st.composite
 def records(draw: Callable[..., Any], name: str) -> dict[str, Any]:
     """A package in which anything but the name and the title may be missing."""
@@ -100,6 +110,8 @@ def records(draw: Callable[..., Any], name: str) -> dict[str, Any]:
         "last_commit": draw(some_date),
         "last_release": draw(some_date),
     }
+    if draw(st.booleans()):
+        record["vulnerabilities"] = draw(vulnerabilities)
     if record["last_commit"] is None and record["last_release"] is None:
         record["last_update"] = draw(some_date)
     return record

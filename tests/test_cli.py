@@ -426,7 +426,9 @@ def test_rows_of_json_have_every_field(template: Path) -> None:
     assert (delta["title"], delta["last_update"]) == (DELTA["title"], "2020")
     assert epsilon == dict.fromkeys(FIELDS) | EPSILON | {
         "categories": [],
+        "python_versions": [],
         "django_versions": [],
+        "vulnerabilities": [],
         "releases": [],
         "sources": {},
     }

@@ -198,6 +198,10 @@ KINDS = {
     kinds.DATE: "date",
     kinds.CATEGORIES: "categories",
     kinds.NUMBERS: "numbers",
+    kinds.DEVELOPMENT_STATUS: "development status",
+    kinds.PROJECT_STATUS: "project status",
+    kinds.REPOSITORY_STATUS: "repository status",
+    kinds.VULNERABILITIES: "vulnerabilities",
     kinds.RELEASES: "releases",
     kinds.SOURCES: "sources",
 }

@@ -22,6 +22,7 @@ from markdown_it import MarkdownIt
 from authdb import AuthDB, AuthDBError, Package
 from authdb.exceptions import InvalidValue
 from authdb.exporting import FORMATS, write
+from authdb.fields import DEVELOPMENT_STATUS
 from authdb.importing import Counts, load
 from authdb.loaders import FORMATS as READ
 from authdb.loaders import Loader
@@ -110,6 +111,12 @@ def packages(draw: st.DrawFn) -> Package:
         "license": st.sampled_from(["MIT", "Apache-2.0 OR BSD-3-Clause"]),
         "repository": st.sampled_from(["https://example.org/a_b?c=d&e=[f]#g,h", "http://x/~*"]),
         "replaced_by": st.sampled_from(["hawkrest", "1", "no"]),
+        "development_status": st.sampled_from(DEVELOPMENT_STATUS),
+        "vulnerabilities": st.lists(
+            st.tuples(WORDS, st.none() | WORDS, st.lists(VERSIONS, max_size=2)),
+            max_size=3,
+            unique_by=lambda each: each[0],
+        ),
         "releases": st.dictionaries(VERSIONS, DAYS, max_size=3).map(lambda found: [*found.items()]),
         "sources": st.dictionaries(WORDS, st.tuples(WORDS, DAYS), max_size=3).map(
             lambda found: [(of, *rest) for of, rest in found.items()]
@@ -161,14 +168,23 @@ def few() -> list[Package]:
             categories=("registration", "jwt"),
             last_commit="2024-02",
             last_release="2024-01-28",
+            last_push="2024-02-20",
             version="5.0",
             requires_python=">=3.8",
+            python_versions=("3.9", "3.10"),
+            requires_django=">=4.2",
             django_versions=("4.2", "5.0"),
+            requires_drf=">=3.13",
+            development_status="4 - Beta",
             license="MIT",
             repository="https://example.org/dj_rest_auth",
             homepage="https://example.org/",
             documentation="https://example.org/docs",
             replaced_by="other",
+            project_status="deprecated",
+            repository_status="archived",
+            moved_to="https://example.org/moved",
+            vulnerabilities=[("CVE-2024-1", 'A "leak", \\ or two', ["5.1"]), ("A", None, None)],
             releases=[("4.0", "2023"), ("5.0", "2024-01-28")],
             sources=[("version", "PyPI", "2024-02-26"), ("a b", 'the "page"', "2024")],
         ),
