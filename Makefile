@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench bench-full soak readers damage synced undo docs nox clean
+.PHONY: demo test lint bench bench-full bench-refresh live soak readers damage synced undo docs nox clean
 
 demo: $(STAMP)  ## load the curated list and ask it three questions
 	@rm -rf demo.db
@@ -31,6 +31,12 @@ bench: $(STAMP)  ## time everything against the peers, five minutes
 
 bench-full: $(STAMP)  ## the same up to a million packages, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks --sizes 10k 100k 1m --bars --work .bench --resume --docs docs
+
+bench-refresh: $(STAMP)  ## a refresh of a thousand packages, against the ideal
+	$(BIN)/python -m benchmarks.refreshing
+
+live: $(STAMP)  ## ask the real package index about two packages
+	$(BIN)/python -m pytest -m live
 
 soak: $(STAMP)  ## kill a writer a thousand times
 	$(BIN)/python tests/soak.py --kills 1000

@@ -11,7 +11,7 @@ import re
 from calendar import monthrange
 from datetime import date, datetime, timezone
 
-__all__ = ["PartialDate", "first_day", "parse_date", "period"]
+__all__ = ["PartialDate", "age", "first_day", "last_day", "parse_date", "period"]
 
 _ISO = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 _EXPECTED = "a date is written 2024-02-26, 2024-02 or 2024"
@@ -81,6 +81,11 @@ def first_day(value: date | PartialDate) -> date:
     return value.first if isinstance(value, PartialDate) else value
 
 
+def last_day(value: date | PartialDate) -> date:
+    """The last day that ``value`` stands for: the latest it can mean."""
+    return value.last if isinstance(value, PartialDate) else value
+
+
 def parse_date(value: object) -> date | PartialDate:
     """Read a date as people and files give it.
 
@@ -139,3 +144,25 @@ def period(value: object) -> tuple[int, int]:
         return day.first.toordinal(), day.last.toordinal()
     ordinal = day.toordinal()
     return ordinal, ordinal
+
+
+def age(since: date | PartialDate, day: date) -> str:
+    """How long ``since`` is ago on ``day``, in words.
+
+    >>> age(date(2018, 3, 28), date(2026, 11, 26))
+    '8 years 7 months'
+    """
+    if isinstance(since, PartialDate) and since.month is None:
+        years = day.year - since.year
+        return f"about {_counted(years, 'year')}" if years > 0 else "less than a year"
+    first = first_day(since)
+    about = "about " if isinstance(since, PartialDate) else ""
+    months = (day.year - first.year) * 12 + day.month - first.month - (day.day < first.day)
+    if months < 1:
+        return about + _counted(max((day - first).days, 0), "day")
+    parts = [(months // 12, "year"), (months % 12, "month")]
+    return about + " ".join(_counted(number, word) for number, word in parts if number)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"

@@ -19,14 +19,26 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 from authdb.exceptions import AuthDBError, LoadError, Problem, nearest, shown
-from authdb.releases import last_by, newest
+from authdb.fields import Release
+from authdb.releases import Frameworks, last_by, newest
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["is_edition", "path", "records", "shipped"]
+__all__ = [
+    "OF_REPOSITORIES",
+    "OF_THE_NEWEST",
+    "Edition",
+    "is_edition",
+    "path",
+    "read",
+    "recorded",
+    "records",
+    "shipped",
+    "shipped_frameworks",
+]
 
 # What people write about a package. Every other field of a record is a recorded fact.
 _CURATED = (
@@ -40,11 +52,27 @@ _CURATED = (
     "license",
     "replaced_by",
 )
+#: The recorded facts that the package index tells of the newest version only, and those that the
+#: host of the repository tells: each as it was when it was seen, never as of another day.
+OF_THE_NEWEST = (
+    "python_versions",
+    "requires_django",
+    "django_versions",
+    "requires_drf",
+    "development_status",
+    "project_status",
+    "vulnerabilities",
+)
+OF_REPOSITORIES = ("repository_status", "moved_to", "last_push")
 _KEYS = ("title", "as_of", "curated", "facts", "members", "categories")
 
 
-class _Edition(NamedTuple):
-    """An edition file, read and found sound."""
+class Edition(NamedTuple):
+    """An edition file, read and found sound.
+
+    ``categories`` and ``curated`` are by the names of packages; ``facts`` is the file of the
+    recorded facts.
+    """
 
     as_of: date
     members: tuple[str, ...]
@@ -82,6 +110,20 @@ def path(name: str) -> Path:
     return _folder() / f"{name}.toml"
 
 
+def shipped_frameworks() -> Frameworks:
+    """What was known of Django and Django REST Framework when the list was last refreshed."""
+    facts = recorded(_folder().parent / "facts.json").get("frameworks", {})
+
+    def releases(name: str) -> tuple[Release, ...]:
+        found = _releases(facts.get(name, {}).get("releases", []))
+        return tuple(Release(one.version, one.date) for one in found)
+
+    days = [date.fromisoformat(one["seen"]) for one in facts.values()]
+    requires = facts.get("djangorestframework", {}).get("requires_django")
+    seen = min(days, default=None)
+    return Frameworks(releases("django"), releases("djangorestframework"), seen, requires)
+
+
 def is_edition(document: object) -> bool:
     """Whether a decoded TOML document is an edition: a table that names its ``members``."""
     return isinstance(document, Mapping) and "members" in document
@@ -102,7 +144,7 @@ def records(file: Path | str) -> list[dict[str, object]]:
     :raises AuthDBError: a file that cannot be read
     :raises LoadError: the mistakes of a file, all at once
     """
-    edition = _edition(Path(file))
+    edition = read(Path(file))
     facts = _facts(edition.facts)
     found = []
     for name in edition.members:
@@ -152,7 +194,11 @@ def _toml(file: Path) -> dict[str, Any]:
         raise AuthDBError(f"{file}: not TOML: {error}: correct the file there") from None
 
 
-def _edition(file: Path) -> _Edition:
+def read(file: Path) -> Edition:
+    """Read an edition, without the recorded facts.
+
+    :raises AuthDBError: as `records`
+    """
     document = _toml(file)
     if not is_edition(document):
         raise AuthDBError(f"{file}: not an edition: it has to name its members, as a list")
@@ -193,7 +239,7 @@ def _edition(file: Path) -> _Edition:
             )
     if problems or facts is None:
         raise LoadError(str(file), problems)
-    return _Edition(as_of, tuple(members), categories, packages, facts)
+    return Edition(as_of, tuple(members), categories, packages, facts)
 
 
 def _categories(
@@ -258,6 +304,14 @@ def _packages(file: Path) -> dict[str, dict[str, object]]:
 
 def _facts(file: Path) -> dict[str, Any]:
     """The recorded facts by name."""
+    return recorded(file)["packages"]  # type: ignore[no-any-return]
+
+
+def recorded(file: Path) -> dict[str, Any]:
+    """All that is in a file of recorded facts.
+
+    :raises AuthDBError: it cannot be read
+    """
     try:
         document = json.loads(_text(file))
     except (ValueError, RecursionError) as error:
@@ -270,7 +324,8 @@ def _facts(file: Path) -> dict[str, Any]:
             f"{file}: no recorded facts: it has to hold an object called packages; bring "
             "back the file that came with the list"
         )
-    return packages
+    assert isinstance(document, dict)
+    return document
 
 
 def _names(value: object) -> list[str] | None:
@@ -292,9 +347,10 @@ def _as_of(facts: Mapping[str, Any], day: date) -> dict[str, object]:
     found: dict[str, object] = {}
     sources: dict[str, object] = {}
 
-    def put(field: str, value: object, origin: Mapping[str, Any]) -> None:
+    def put(field: str, value: object, origin: Mapping[str, Any], known: bool = False) -> None:
         if value:
             found[field] = value
+        if value or known:  # that there is none can be known too
             sources[field] = {
                 "source": str(origin["source"]),
                 "seen": date.fromisoformat(origin["seen"]),
@@ -314,7 +370,13 @@ def _as_of(facts: Mapping[str, Any], day: date) -> dict[str, object]:
         # Classifiers are those of the newest version on the day the index was read; what an
         # older version said was never recorded.
         if date.fromisoformat(index["seen"]) <= day:
-            put("django_versions", list(index.get("django_versions", ())), index)
+            for field in OF_THE_NEWEST:
+                if field in index:
+                    put(field, index[field], index, known=True)
+    if (repository := facts.get("repository")) and date.fromisoformat(repository["seen"]) <= day:
+        for field in OF_REPOSITORIES:
+            if field in repository:
+                put(field, repository[field], repository, known=True)
     if sources:
         found["sources"] = sources
     return found

@@ -7,11 +7,15 @@ import argparse
 from authdb.parsing import (
     asking,
     backups,
+    choosing,
+    contrasting,
     counting,
     filling,
     keeping,
     past,
+    refreshing,
     strangers,
+    watching,
     writing,
 )
 from authdb.parsing.common import Parser
@@ -40,6 +44,11 @@ def build_parser() -> argparse.ArgumentParser:
         asking.add_stats,
         counting.add_facets,
         counting.add_histogram,
+        choosing.add_choose,
+        contrasting.add_compare,
+        watching.add_stale,
+        watching.add_audit,
+        refreshing.add_refresh,
         asking.add_shell,
         writing.add_export,
         writing.add_publish,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,16 @@ class Reading:
     def moment(self) -> Moment | None:
         """The moment of the past that is shown; None where it is the present. See `open`."""
         return self._pair.as_of
+
+    @property
+    def today(self) -> date:
+        """The day that is shown: today in UTC, or that of the moment of the past."""
+        now = datetime.now(timezone.utc)
+        if self.moment is None:
+            return now.date()
+        if isinstance(self.moment, datetime):  # the first instant that is no longer of it
+            return min(self.moment - timedelta(microseconds=1), now).date()
+        return self.log(1)[0].when.date()
 
     @property
     def healed(self) -> str | None:

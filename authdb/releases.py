@@ -98,7 +98,8 @@ class Target(NamedTuple):
 
         :raises AuthDBError: it is not a version such as 5.2 or 5.2.3
         """
-        parsed = _parsed(text.strip())
+        # Python refuses to read numbers of thousands of digits.
+        parsed = _parsed(text.strip()) if len(text) <= 40 else None
         if parsed is None or parsed.epoch or parsed.local or len(parsed.release) > 3:
             raise AuthDBError(f"a version is written 5.2 or 5.2.3, not {shown(text)}")
         return cls(str(parsed), tuple(known))
@@ -113,7 +114,7 @@ class Target(NamedTuple):
         """The versions it can stand for: those known of its series, or where none is known, such
         as there may be."""
         parsed = _parsed(self.text)
-        if len(parsed.release) > 2 or parsed.is_prerelease:
+        if len(parsed.release) > 2 or parsed.is_prerelease or parsed.is_postrelease:
             return [self.text]
         start = f"{self.text}."
         found = [one for one in self.known if one == self.text or one.startswith(start)]
@@ -131,8 +132,9 @@ class Target(NamedTuple):
         return _fits(specifier, tuple(self.versions))
 
     def declared(self, versions: Iterable[str]) -> bool:
-        """Whether ``versions``, as classifiers name them, have its series."""
-        return self.series in versions
+        """Whether ``versions``, as classifiers name them, have its series; of a 5 alone each 5.x
+        is one."""
+        return any(one == self.series or one.startswith(f"{self.text}.") for one in versions)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -145,16 +147,24 @@ def _fits(specifier: str, versions: tuple[str, ...]) -> bool:
 
 class Frameworks(NamedTuple):
     """What there is of Django and of Django REST Framework: their releases, oldest first, and the
-    day when they were seen."""
+    day when they were seen; and which Django the newest Django REST Framework asks for."""
 
     django: tuple[Release, ...] = ()
     drf: tuple[Release, ...] = ()
     seen: date | None = None
+    drf_requires: str | None = None
 
     def current(self, day: date | None = None) -> tuple[Target | None, Target | None]:
         """Today's Django and Django REST Framework: the newest final versions as of the end of
         ``day``; None where no release is known."""
         return _current(self.django, day), _current(self.drf, day)
+
+    def fit_together(self, django: Target, drf: Target) -> bool:
+        """Whether a Django REST Framework can be installed beside a Django, as far as is known:
+        what it asks for is known of the newest only."""
+        newest = _current(self.drf, None)
+        known = self.drf_requires if newest is not None and newest.text == drf.text else None
+        return known is None or django.fits(known)
 
     def target(self, django: str) -> Target:
         """The Django that ``django`` stands for, among those that are known.
@@ -166,4 +176,4 @@ class Frameworks(NamedTuple):
 
 def _current(releases: Iterable[Release], day: date | None) -> Target | None:
     one = newest(one for one in releases if day is None or first_day(one.date) <= day)
-    return None if one is None else Target.of(one.version)
+    return None if one is None else Target.of(one.version, [one.version])

@@ -18,6 +18,7 @@ from authdb.tables import table
 
 __all__ = [
     "Report",
+    "changes_as_table",
     "compare",
     "diff_as_json",
     "diff_as_markdown",
@@ -280,6 +281,13 @@ def diff_as_table(report: Report, out: TextIO) -> None:
         table(("package", "field", "before", "after"), rows, out)
     if not (report.differences or report.stale):
         out.write("no package differs\n")
+
+
+def changes_as_table(changes: Iterable[tuple[Package, Package]], out: TextIO) -> None:
+    """A row for each field that differs between a package before and after."""
+    rows = [[before.name, *field] for before, after in changes for field in _fields(before, after)]
+    if rows:
+        table(("package", "field", "before", "after"), rows, out)
 
 
 def _ends(report: Report) -> str:

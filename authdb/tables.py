@@ -11,8 +11,19 @@ from authdb.models import FIELDS, Package
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
-__all__ = ["DEFAULT_COLUMNS", "bars", "columns_of", "details", "packages_table", "table"]
+    from authdb.contrast import Fact
+
+__all__ = [
+    "DEFAULT_COLUMNS",
+    "bars",
+    "columns_of",
+    "contrast_table",
+    "details",
+    "packages_table",
+    "table",
+]
 
 #: What a list of packages shows unless other columns are asked for.
 DEFAULT_COLUMNS = ("name", "last_update", "version", "categories")
@@ -158,21 +169,55 @@ def details(package: Package, out: TextIO, position: int = 0) -> None:
 
     :param position: how many packages were shown before: an empty line goes between two
     """
-    known = [(name, *_detail(package, name, value)) for name, value in package.values()]
-    _block([line for line in known if line[0] != "sources"], out, position)
+    lines = []
+    for name in FIELDS:
+        value, source = getattr(package, name), package.source(name)
+        # That there is none can be known too.
+        if name != "sources" and (value or source is not None):
+            remark = f"  [{source.source}, seen {source.seen.isoformat()}]" if source else ""
+            lines.append((name, _detail(name, value) if value else "(none)", remark))
+    _block(lines, out, position)
 
 
-def _detail(package: Package, name: str, value: Any) -> tuple[str, str]:
-    """The value as text, and where it comes from."""
+def _detail(name: str, value: Any) -> str:
     if name == "releases":
         newest = ", ".join(f"{r.version} ({r.date.isoformat()})" for r in value[:-4:-1])
-        text = f"{len(value)}: {newest}" + (", ..." if len(value) > 3 else "")
-    elif name == "vulnerabilities":
-        text = "; ".join(map(str, value))
-    else:
-        text = FIELDS[name].cell(value)
-    source = package.source(name)
-    return text, "" if source is None else f"  [{source.source}, seen {source.seen.isoformat()}]"
+        return f"{len(value)}: {newest}" + (", ..." if len(value) > 3 else "")
+    if name == "vulnerabilities":
+        return "; ".join(map(str, value))
+    return FIELDS[name].cell(value)
+
+
+def contrast_table(packages: Sequence[Package], facts: Sequence[Fact], out: TextIO) -> None:
+    """Packages side by side: a row a fact, with a mark before those that differ.
+
+    On a terminal long cells wrap, so that a fact stays a row; where there is too little room for
+    all the packages, there are several tables, one below the other.
+    """
+    heads = ["", "fact", *(package.name for package in packages)]
+    rows = [["*" if fact.differs else "", fact.name, *fact.texts] for fact in facts]
+    if not out.isatty():
+        _plain(heads, rows, out, ())
+        return
+    console = _console(out)
+    before = 3 + max(map(len, ["fact", *(fact.name for fact in facts)]))
+    at_once = max(1, (console.width - before) // (_NARROWEST + 2))
+    for start in range(0, len(packages), at_once):
+        shown = [0, 1, *range(start + 2, min(start + at_once, len(packages)) + 2)]
+        console.print(_side_by_side([[row[place] for place in shown] for row in (heads, *rows)]))
+
+
+def _side_by_side(rows: Sequence[Sequence[str]]) -> RichTable:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for place, head in enumerate(rows[0]):
+        grid.add_column(Text(head), no_wrap=place < 2, overflow="fold")
+    for row in rows[1:]:
+        grid.add_row(*map(Text, row))
+    return grid
 
 
 def _block(lines: Sequence[tuple[str, str, str]], out: TextIO, position: int) -> None:

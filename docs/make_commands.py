@@ -24,7 +24,8 @@ The database is the folder given with `--db`, else the one in the environment va
 | status | means |
 |---|---|
 | 0 | done |
-| 1 | an honest no: no such package, `check` found something, nothing matches (`--fail-empty`) |
+| 1 | an honest no: no such package, nothing fits or matches (`--fail-empty`), `check`, `stale` or \
+`audit` found something, `refresh` could not hear of a package |
 | 2 | bad input: a query, a file, an option |
 | 3 | a database that is missing, locked or damaged |
 | 130 | interrupted with Ctrl-C |

@@ -1007,10 +1007,11 @@ def test_colours_are_for_terminals_that_want_them(template: Path) -> None:
 def test_the_help_of_each_command_fits(tmp_path: Path) -> None:
     (commands,) = (a.choices for a in build_parser()._actions if a.dest == "command" and a.choices)
     assert [*commands][:5] == ["init", "load", "query", "list", "show"]
-    assert [*commands][5:9] == ["stats", "facets", "histogram", "shell"]
-    assert [*commands][9:15] == ["export", "publish", "remove", "log", "diff", "undo"]
-    assert [*commands][15:20] == ["check", "recover", "reindex", "copy", "pack"]
-    assert [*commands][20:] == ["backup", "restore", "inspect"]
+    assert [*commands][5:8] == ["stats", "facets", "histogram"]
+    assert [*commands][8:13] == ["choose", "compare", "stale", "audit", "refresh"]
+    assert [*commands][13:20] == ["shell", "export", "publish", "remove", "log", "diff", "undo"]
+    assert [*commands][20:25] == ["check", "recover", "reindex", "copy", "pack"]
+    assert [*commands][25:] == ["backup", "restore", "inspect"]
     helps = run_all([("--help",), *((name, "--help") for name in commands)], COLUMNS="80")
     for ended in helps:
         assert (ended.err, ended.status) == ("", 0)

@@ -15,6 +15,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from authdb.editions import OF_REPOSITORIES, OF_THE_NEWEST, shipped_frameworks
+from authdb.fields import plain
 from authdb.models import CATEGORIES, FIELDS
 
 if sys.version_info >= (3, 11):
@@ -26,7 +28,9 @@ DATA = Path(str(resources.files("authdb.data")))
 CURATED: list[dict[str, Any]] = tomllib.loads((DATA / "packages.toml").read_text("utf-8"))[
     "packages"
 ]
-FACTS: dict[str, Any] = json.loads((DATA / "facts.json").read_text("utf-8"))["packages"]
+RECORDED: dict[str, Any] = json.loads((DATA / "facts.json").read_text("utf-8"))
+FACTS: dict[str, Any] = RECORDED["packages"]
+FRAMEWORKS: dict[str, Any] = RECORDED["frameworks"]
 NAMES = [package["name"] for package in CURATED]
 
 each_package = pytest.mark.parametrize("package", CURATED, ids=NAMES)
@@ -90,7 +94,7 @@ def test_facts_are_of_these_packages_and_no_others() -> None:
 @each_name
 def test_facts_have_their_shape(name: str) -> None:
     facts = FACTS[name]
-    assert set(facts) == {"commits", "index"}
+    assert {"commits", "index"} <= set(facts) <= {"commits", "index", "repository"}
     for part in facts.values():
         assert part["source"]
         date.fromisoformat(part["seen"])
@@ -112,7 +116,7 @@ def test_commits_were_read_where_the_list_links_to(package: dict[str, Any]) -> N
 @each_name
 def test_releases_are_sound(name: str) -> None:
     index = FACTS[name]["index"]
-    assert set(index) <= {"releases", "requires_python", "django_versions", "seen", "source"}
+    assert set(index) <= {"releases", "requires_python", "seen", "source", *OF_THE_NEWEST}
     releases = index["releases"]
     versions = [release["version"] for release in releases]
     assert versions
@@ -127,10 +131,27 @@ def test_releases_are_sound(name: str) -> None:
 
 
 @each_name
-def test_django_versions_are_numbers_in_order(name: str) -> None:
-    versions = FACTS[name]["index"].get("django_versions", [])
-    numbers = [[int(part) for part in version.split(".")] for version in versions]
-    assert numbers == sorted(numbers)
+def test_what_is_said_of_the_newest_version_is_valid(name: str) -> None:
+    index, repository = FACTS[name]["index"], FACTS[name].get("repository", {})
+    for facts, fields in ((index, OF_THE_NEWEST), (repository, OF_REPOSITORIES)):
+        for field in set(fields) & set(facts):
+            value = facts[field]
+            assert plain(FIELDS[field].check(value)) == value, field
+
+
+def test_releases_of_the_frameworks_are_sound() -> None:
+    assert set(FRAMEWORKS) == {"django", "djangorestframework"}
+    for framework in FRAMEWORKS.values():
+        assert {"releases", "seen", "source"} <= set(framework)
+        releases = [(date.fromisoformat(r["date"]), r["version"]) for r in framework["releases"]]
+        assert [day for day, _ in releases] == sorted(day for day, _ in releases)
+        assert not any(Version(version).is_prerelease for _, version in releases)
+    known = shipped_frameworks()
+    assert known.drf_requires == ">=5.2"
+    assert [target and target.text for target in known.current(date(2024, 2, 26))] == [
+        "5.0.2",
+        "3.14.0",
+    ]
 
 
 def test_facts_are_written_so_that_a_change_reads_well() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authdb.dates import PartialDate, first_day, parse_date, period
+from authdb.dates import PartialDate, age, first_day, parse_date, period
 
 
 @pytest.mark.parametrize(
@@ -157,3 +157,24 @@ def test_a_partial_date_does_not_change_and_has_no_order() -> None:
     assert partial != date(2024, 2, 1) and partial != "2024-02" and partial != PartialDate(2024)
     assert len({partial, PartialDate(2024, 2), PartialDate(2024)}) == 2
     assert repr(partial) == "PartialDate('2024-02')" and str(PartialDate(7)) == "0007"
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [
+        (date(2026, 11, 26), "0 days"),
+        (date(2026, 11, 25), "1 day"),
+        (date(2026, 10, 27), "30 days"),
+        (date(2026, 10, 26), "1 month"),
+        (date(2025, 11, 27), "11 months"),
+        (date(2025, 11, 26), "1 year"),
+        (date(2018, 3, 28), "8 years 7 months"),
+        (PartialDate(2018, 3), "about 8 years 8 months"),
+        (PartialDate(2018), "about 8 years"),
+        (PartialDate(2025), "about 1 year"),
+        (PartialDate(2026), "less than a year"),
+        (date(2027, 1, 1), "0 days"),
+    ],
+)
+def test_ages_in_words(since: date | PartialDate, words: str) -> None:
+    assert age(since, date(2026, 11, 26)) == words

@@ -112,18 +112,14 @@ def test_records_make_packages(name: str) -> None:
 
 @pytest.mark.parametrize("name", editions.shipped())
 def test_nothing_is_empty_and_every_fact_has_a_source(name: str) -> None:
-    facts = {
-        "last_commit",
-        "last_release",
-        "releases",
-        "version",
-        "requires_python",
-        "django_versions",
-    }
+    always = {"last_commit", "last_release", "releases", "version", "requires_python"}
     for record in read(editions.path(name)):
         assert all(record.values())
         assert "last_update" not in record
-        assert set(record["sources"]) == facts & set(record)
+        facts = {*always, *editions.OF_THE_NEWEST, *editions.OF_REPOSITORIES}
+        assert facts & set(record) <= set(record["sources"]) <= facts
+        # Of what is not there it may be known that there is none.
+        assert set(record["sources"]) - set(record) <= facts - always
         for source in record["sources"].values():
             assert set(source) == {"source", "seen"}
             assert isinstance(source["seen"], date)
@@ -287,6 +283,21 @@ def test_django_versions_only_from_the_day_they_were_seen(
     facts = facts_of(("1.0", "2023-01-01"), seen=seen, django_versions=["4.2", "5.0"])
     record = read(write(facts={"beta": facts}))[0]
     assert record.get("django_versions") == (["4.2", "5.0"] if known else None)
+
+
+def test_that_there_is_none_is_known_where_it_was_seen(write: Callable[..., Path]) -> None:
+    more = {"vulnerabilities": [], "requires_drf": None, "requires_django": "<=1.7"}
+    facts = facts_of(("1.0", "2023-01-01"), **more)
+    host = {"source": "a host", "seen": "2024-02-27"}
+    facts["repository"] = {**host, "repository_status": "archived", "moved_to": None}
+    record = read(write(facts={"beta": facts}))[0]
+    assert record["requires_django"] == "<=1.7"
+    assert not {"vulnerabilities", "requires_drf", "repository_status"} & set(record)
+    assert {"vulnerabilities", "requires_drf", "requires_django"} <= set(record["sources"])
+    assert "repository_status" not in record["sources"]
+    later = read(write(EDITION.replace("2024-02-26", "2024-02-27"), facts={"beta": facts}))[0]
+    assert later["repository_status"] == "archived"
+    assert later["sources"]["moved_to"] == {"source": "a host", "seen": date(2024, 2, 27)}
 
 
 @pytest.mark.parametrize(

@@ -594,3 +594,23 @@ def test_a_package_that_is_dated_later_than_all_that_is_known_of_is_damage(
         objects = db._objects_file
         with pytest.raises(DatabaseDamaged, match="dated wrongly"):
             list(_edits(objects, Past(objects), package._p_oid, 1, bytes(8)))
+
+
+def test_the_day_is_that_of_the_moment_that_is_shown(folder: Path) -> None:
+    today = datetime.now(timezone.utc).date()
+    with AuthDB.create(folder) as db:
+        db.add(Package("a", "A"))
+        assert db.today in (today, today + timedelta(1))
+        made = db.log(1)[0].when.date()
+    for moment in ("c1", "now", "9999-12-31", made):
+        with AuthDB.open(folder, as_of=moment) as db:
+            assert db.today in (made, made + timedelta(1))
+
+
+def test_a_day_of_the_past_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    from authdb.moments import parse_moment
+
+    with AuthDB.in_memory() as db:
+        moment = parse_moment("2024-02-26")
+        monkeypatch.setattr(AuthDB, "moment", property(lambda self: moment))
+        assert db.today == date(2024, 2, 26)

@@ -153,7 +153,9 @@ def test_it_says_of_which_day_and_from_where(authors: Page) -> None:
     assert "as of 26 February 2024" in authors.note()
     assert "BSD-3-Clause" in authors.terms()
     assert "PyPI JSON; git history of each repository" in authors.terms()
-    assert "22 November 2026" in authors.terms()
+    # Of today's list are the newest of them: it is as of the day when they were seen.
+    seen = editions.read(editions.path("today")).as_of
+    assert f"{seen.day} {seen:%B %Y}" in authors.terms()
     assert "github.com" not in authors.terms()
 
 

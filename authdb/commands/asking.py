@@ -127,6 +127,8 @@ def do_show(options: argparse.Namespace) -> int:
     """Show all that is known of packages."""
     with opened(options) as db:
         packages = called(db, options.names)
+        if options.released_by is not None:
+            return _show_releases(packages, options)
         if options.format == "json":
             from authdb.exporting import write
 
@@ -137,6 +139,34 @@ def do_show(options: argparse.Namespace) -> int:
             for position, package in enumerate(packages):
                 details(package, sys.stdout, position)
     return 0
+
+
+def _show_releases(packages: Iterable[Package], options: argparse.Namespace) -> int:
+    """Show the last release of each by a day; of a month or a year, by its end."""
+    from authdb.dates import last_day
+    from authdb.fields import plain
+    from authdb.releases import last_by
+
+    day = last_day(options.released_by)
+    found = [(package.name, last_by(package.releases, day)) for package in packages]
+    if options.format == "json":
+        import json
+
+        rows = [
+            {"name": name} | (plain(last) if last else {"version": None, "date": None})
+            for name, last in found
+        ]
+        json.dump(rows, text_out(), indent=2)
+        print()
+    else:
+        from authdb.tables import table
+
+        cells = [
+            (name, last.version, last.date.isoformat()) if last else (name, "(none)", "")
+            for name, last in found
+        ]
+        table(("name", "version", "date"), cells, sys.stdout)
+    return 0 if all(last for _, last in found) else 1
 
 
 def called(db: AuthDB, names: Sequence[str]) -> list[Package]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from authdb import arguments
 from authdb.parsing.common import as_of, command, flag, output, question
 
 __all__ = ["add_list", "add_query", "add_shell", "add_show", "add_stats"]
@@ -45,6 +46,12 @@ def add_show(commands: Any) -> None:
     parser.add_argument("names", metavar="NAME", nargs="+", help="the name of a package")
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="for a person or a program"
+    )
+    parser.add_argument(
+        "--released-by",
+        metavar="DATE",
+        type=arguments.date,
+        help="only the last final release on that day or before; the status is 1 if there is none",
     )
     as_of(parser)
 

@@ -1,0 +1,84 @@
+"""The command that brings facts up to date: refresh."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from authdb.commands.asking import known
+from authdb.commands.common import folder, opened, planned, plural
+from authdb.exceptions import AuthDBError
+from authdb.hearing import Asked, ask
+from authdb.progress import bar, say
+from authdb.refreshing import Refreshed, apply, keep
+
+__all__ = ["do_refresh"]
+
+#: So many names of changed packages are listed.
+_NAMES = 8
+
+
+def do_refresh(options: argparse.Namespace) -> int:
+    """Ask the package index and the hosts of repositories, and write what changed."""
+    edition = _edition(options)
+    with planned(options) as db, bar(options.progress) as progress:
+        if options.names:
+            known(db, options.names)
+        asked = ask(
+            db,
+            options.names or None,
+            index_url=options.index_url,
+            since=options.since,
+            repositories=options.repositories,
+            at_once=options.at_once,
+            timeout=options.timeout,
+            progress=progress,
+        )
+        plan = apply(db, asked, dry_run=True)
+    done = plan if options.dry_run else _written(options, asked, plan)
+    for remark in done.remarks:
+        say(remark)
+    for name, reason in done.failed:
+        say(f"{name}: {reason}")
+    if options.dry_run:
+        from authdb.reports import changes_as_table
+
+        changes_as_table(done.changes, sys.stdout)
+        print(f"{done} (dry run: nothing was written)")
+    else:
+        _tell(done)
+        if edition is not None:
+            from authdb.recording import record
+
+            print(f"recorded the facts of {plural(record(edition, asked))} in {edition}")
+    return 1 if done.failed else 0
+
+
+def _edition(options: argparse.Namespace) -> Path | None:
+    """The edition whose facts are to be recorded: checked before anything is asked."""
+    if options.save is None:
+        return None
+    if options.dry_run:
+        raise AuthDBError("--save writes, and --dry-run writes nothing: leave out one of them")
+    from authdb import editions
+    from authdb.recording import check
+
+    file = Path(options.save) if options.save else editions.path("today")
+    check(file)
+    return file
+
+
+def _written(options: argparse.Namespace, asked: Asked, plan: Refreshed) -> Refreshed:
+    if not plan.changes:  # nobody has to wait for that
+        keep(folder(options), asked)
+        return plan
+    with opened(options, read_only=False) as db:
+        return apply(db, asked, note=options.note)
+
+
+def _tell(done: Refreshed) -> None:
+    print(done)
+    names = [change.after.name for change in done.changes]
+    if names:
+        print(f"changed: {', '.join(names[:_NAMES])}{', ...' * (len(names) > _NAMES)}")

@@ -1,0 +1,173 @@
+"""Facts anew: what was heard of packages, written in one transaction.
+
+Asking (`authdb.hearing`) and writing are two steps, so that nobody is kept from the database while
+servers are slow. What people say of a package is not overwritten: its title, description and
+categories are not touched, and its licence and links only where nobody gave them. All else is for
+the index to know.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from authdb import frameworks
+from authdb.answers import Answers
+from authdb.database import AuthDB
+from authdb.exceptions import DatabaseReadOnly, InvalidValue
+from authdb.fields import Source
+from authdb.hearing import AT_ONCE, TIMEOUT, Asked, Heard, Progress, ask
+from authdb.models import Package
+
+__all__ = ["Change", "Refreshed", "apply", "keep", "refresh"]
+
+
+class Change(NamedTuple):
+    """A package before and after."""
+
+    before: Package
+    after: Package
+
+
+class Refreshed(NamedTuple):
+    """What a refresh came to.
+
+    ``failed`` has the name of each package of which not all could be heard, and why; ``skipped``
+    are those that were asked about a short while ago; ``remarks`` concern no single package.
+    """
+
+    changes: tuple[Change, ...]
+    unchanged: int
+    skipped: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counts = (
+            (len(self.changes), "changed"),
+            (self.unchanged, "unchanged"),
+            (len({name for name, _ in self.failed}), "failed"),
+            (len(self.skipped), "skipped"),
+        )
+        return ", ".join(f"{count:,} {what}" for count, what in counts if count) or "no packages"
+
+
+def refresh(
+    db: AuthDB,
+    names: Iterable[str] | None = None,
+    *,
+    index_url: str | None = None,
+    since: str | None = None,
+    repositories: bool = True,
+    dry_run: bool = False,
+    note: str | None = None,
+    at_once: int = AT_ONCE,
+    timeout: float = TIMEOUT,
+    progress: Progress | None = None,
+) -> Refreshed:
+    """Ask for the facts of packages, and write those that changed, in one transaction.
+
+    Where nothing changed, nothing is written.
+
+    :param dry_run: write nothing; ``db`` may be open for reading only
+    :param note: for the history; None for the counts
+
+    The other parameters, and what else is raised, are those of `authdb.hearing.ask`.
+
+    :raises DatabaseReadOnly: ``db`` was opened for reading
+    """
+    if db.read_only and not dry_run:
+        raise DatabaseReadOnly(db.path, "it was opened for reading only")
+    asked = ask(
+        db,
+        names,
+        index_url=index_url,
+        since=since,
+        repositories=repositories,
+        at_once=at_once,
+        timeout=timeout,
+        progress=progress,
+    )
+    return apply(db, asked, dry_run=dry_run, note=note)
+
+
+def apply(db: AuthDB, asked: Asked, *, dry_run: bool = False, note: str | None = None) -> Refreshed:
+    """Write what was heard, in one transaction; the second step of `refresh`.
+
+    Packages that were removed meanwhile are left out.
+    """
+    changes, failed, unchanged = [], [], 0
+    for heard in asked.heard:
+        package = db.get(heard.name)
+        if package is None:
+            continue
+        failed += [(heard.name, reason) for reason in heard.failures]
+        try:
+            draft = _draft(package, heard)
+        except InvalidValue as error:
+            failed.append((heard.name, str(error)))
+            continue
+        if package.differs_from(draft):
+            changes.append(Change(package.copy(), draft))
+        elif not heard.failures:
+            unchanged += 1
+    done = Refreshed(
+        tuple(changes),
+        unchanged,
+        tuple(one.name for one in asked.skipped),
+        tuple(failed),
+        asked.remarks,
+    )
+    if not dry_run:
+        if changes:
+            with db.transaction(note or f"refresh: {done}"):
+                for change in changes:
+                    db.replace(change.after)
+        keep(db.path, asked)
+    return done
+
+
+def keep(folder: Path | None, asked: Asked) -> None:
+    """Keep the answers for the next time, once what they say has been written."""
+    with Answers(folder) as answers:
+        answers.put(asked.kept)
+        if asked.platform is not None:
+            frameworks.keep(answers, asked.platform, time.time())
+
+
+def _draft(package: Package, heard: Heard) -> Package:
+    """The package as it becomes.
+
+    :raises InvalidValue: a field refuses what was heard
+    """
+    draft = package.copy()
+    sources = {source.field: source for source in package.sources}
+
+    def put(field: str, value: Any, source: str) -> None:
+        was = getattr(draft, field)
+        setattr(draft, field, value)
+        # Of a value that has not changed it stays known when it was first seen.
+        if getattr(draft, field) != was or field not in sources:
+            sources[field] = Source(field, source, heard.seen)
+
+    if heard.repository is not None:
+        for field, value in heard.repository.facts():
+            put(field, value, heard.repository.source)
+    if heard.project is not None:
+        for field, value in heard.project.facts():
+            put(field, value, heard.source)
+        for field, value in heard.project.suggestions():
+            if _is_open(draft, field, heard.name):
+                put(field, value, heard.source)
+    draft.sources = tuple(sources.values())
+    return draft
+
+
+def _is_open(package: Package, field: str, name: str) -> bool:
+    """Whether nobody but an index has said what the field holds."""
+    if getattr(package, field) is None:
+        return True
+    source = package.source(field)
+    return source is not None and source.source.endswith(f"/{name}/json")
