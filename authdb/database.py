@@ -196,14 +196,21 @@ class AuthDB(Reading):
     def update(self, name: str, /, **fields: Any) -> Package:
         """Set some fields of a package; ``name=`` among them renames it.
 
+        The source of a fact whose value changes goes, unless ``sources`` are set too: it no longer
+        says where the value comes from.
+
         :returns: the package; nothing is written where no value differs
         :raises PackageNotFound: there is none called ``name``
         :raises PackageExists: there is another of the new name
         :raises InvalidValue: for the first field that refuses its value
         """
-        draft = self[name].copy()
+        package = self[name]
+        draft = package.copy()
         for field in sorted(fields, key="last_update".__eq__):  # it is held against the others
             setattr(draft, field, fields[field])
+        if draft.sources and "sources" not in fields:
+            changed = package.differs_from(draft)
+            draft.sources = tuple(one for one in draft.sources if one.field not in changed)
         return self._become(name, draft, "update")
 
     def replace(self, package: Package) -> Package:

@@ -48,6 +48,7 @@ LONGEST_WAIT = 60
 PATIENCE = 3
 
 _BUSY = frozenset({429, 500, 502, 503, 504})
+_LEADING = frozenset({301, 302, 303, 307, 308})
 _USER_AGENT = f"authdb/{VERSION} (catalogue of Django REST Framework authentication packages)"
 
 
@@ -126,33 +127,25 @@ class Fetcher:
         :returns: the last answer, also one that tells of an error
         :raises FetchError: no whole answer came
         """
-        retries: Retry = self._retry.new(redirect=REDIRECTS)
+        here, sent = url, dict(headers or {})
         try:
-            pool = self._pool(url)
-            all_headers = {**pool.headers, **(headers or {})}
-            while True:
-                response = pool.request(
-                    method,
-                    url,
-                    headers=all_headers,
-                    retries=retries,
-                    redirect=redirect,
-                    preload_content=False,
-                )
-                try:
-                    body = _body(response)
-                except (exceptions.ProtocolError, exceptions.TimeoutError) as error:
-                    response.close()
-                    retries = (response.retries or retries).increment(method, url, error=error)
-                    retries.sleep()
-                    continue
-                except BaseException:
-                    response.close()
-                    raise
-                response.release_conn()
-                return Answer(response.status, response.headers, body, response.geturl() or url)
+            for _ in range(1 + REDIRECTS):
+                answer = self._answer(method, here, sent)
+                where = answer.headers.get("Location")
+                if not (redirect and where and answer.status in _LEADING):
+                    return answer
+                there = urljoin(here, where)
+                if _origin(there) != _origin(here):
+                    if _origin(here)[0] == "https" != _origin(there)[0]:
+                        raise _Refused("it leads from https to what is not")
+                    sent = {key: sent[key] for key in sent if key.lower() != "authorization"}
+                here = there
         except (exceptions.HTTPError, _Refused, ValueError) as error:
-            raise self._failed(url, error) from error
+            reason, unreachable = _said(error)
+            if here != url:  # that says nothing of the host of ``url``
+                reason, unreachable = f"it leads on, and there: {reason}", False
+            raise FetchError(url, reason, unreachable) from error
+        raise FetchError(url, "too many redirects")
 
     def stop(self) -> None:
         """Let nobody wait any longer for a server that is busy."""
@@ -175,13 +168,36 @@ class Fetcher:
     ) -> None:
         self.close()
 
-    def _failed(self, url: str, error: Exception) -> FetchError:
-        reason, unreachable = _said(error)
-        if unreachable and isinstance(error, exceptions.MaxRetryError):
-            # One page that leads to a host which is gone tells nothing of the host that it is on.
-            unreachable = error.pool is self._pool(url).connection_from_url(url)
-            reason = reason if unreachable else f"it leads on, and there: {reason}"
-        return FetchError(url, reason, unreachable)
+    def _answer(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
+        """The answer to a request that is sent anew where that may help.
+
+        urllib3 could follow redirects too. But it would choose no other proxy for another host, and
+        leave the connection open where it refuses to go on.
+        """
+        retries: Retry = self._retry
+        pool = self._pool(url)
+        all_headers = {**pool.headers, **headers}
+        while True:
+            response = pool.request(
+                method,
+                url,
+                headers=all_headers,
+                retries=retries,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                body = _body(response)
+            except (exceptions.ProtocolError, exceptions.TimeoutError) as error:
+                response.close()
+                retries = (response.retries or retries).increment(method, url, error=error)
+                retries.sleep()
+                continue
+            except BaseException:
+                response.close()
+                raise
+            response.release_conn()
+            return Answer(response.status, response.headers, body, url)
 
     def _pool(self, url: str) -> PoolManager:
         """The connections that lead to ``url``: by the proxy that the environment names, if any."""
@@ -216,8 +232,8 @@ class _Refused(Exception):
 
 # -- what is read, bounded -------------------------------------------------------------------
 #
-# A timeout of urllib3 is one between two bytes, and what it reads of answers that it does not hand
-# on, such as of redirects, is bounded in no way at all. So the bounds are below it.
+# A timeout of urllib3 is one between two bytes, and what it reads of the answers that it does not
+# hand on, but tries again, is bounded in no way at all. So the bounds are below it.
 
 
 class _Bounded(io.RawIOBase):
@@ -227,7 +243,7 @@ class _Bounded(io.RawIOBase):
         self._raw, self._sock = raw, sock
         self._timeout = sock.gettimeout() or 0
         self._until = time.monotonic() + PATIENCE * self._timeout
-        self._room = LARGEST
+        self._room = LARGEST + (1 << 16)  # and what stands before the body
 
     def readable(self) -> bool:
         return True
@@ -280,8 +296,7 @@ class _SafePool(HTTPSConnectionPool):
 
 
 class _Patient(Retry):
-    """urllib3's Retry, which can be stopped while it waits, does not wait for long, and is not led
-    from https to anything else."""
+    """urllib3's Retry, which can be stopped while it waits, and does not wait for long."""
 
     stopped = threading.Event()
 
@@ -304,14 +319,8 @@ class _Patient(Retry):
 
         :raises MaxRetryError: nothing is, or the server asks for too much patience
         """
-        if response is not None:
-            where = response.get_redirect_location()
-            if not where and (_wait(response.headers) or 0) > LONGEST_WAIT:
-                raise exceptions.MaxRetryError(_pool, url)  # the caller then gives the response
-            # urllib3 itself goes to nothing but http and https.
-            here = url or ""
-            if where and urlsplit(here).scheme == "https" != urlsplit(urljoin(here, where)).scheme:
-                raise _Refused("it leads from https to http")
+        if response is not None and (_wait(response.headers) or 0) > LONGEST_WAIT:
+            raise exceptions.MaxRetryError(_pool, url)  # the caller then gives the response
         left: Any = super().increment(method, url, response, error, _pool, _stacktrace)
         return left  # type: ignore[no-any-return]
 
@@ -320,6 +329,11 @@ class _Patient(Retry):
         wait = None if response is None else _wait(response.headers)
         if self.stopped.wait(wait if wait is not None else self.get_backoff_time()):
             raise _Refused("interrupted")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:

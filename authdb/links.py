@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, zip_longest
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
@@ -37,6 +37,10 @@ _ASK_AGAIN = (403, 405, 501, *_DEAD)
 #: Every character that an address may hold; a "%" is taken as one that stands before two digits.
 _OF_ADDRESSES = "%/:=&?~#+!$,;'@()*[]"
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.IGNORECASE)
+
+
+#: See `check`.
+Progress = Callable[[str, int, int], object]
 
 
 class Asker(Protocol):
@@ -91,11 +95,13 @@ def links_of(packages: Iterable[Package]) -> dict[str, dict[str, list[str]]]:
     return links
 
 
-def check(packages: Iterable[Package], fetcher: Asker) -> Checked:
+def check(packages: Iterable[Package], fetcher: Asker, progress: Progress | None = None) -> Checked:
     """Ask each distinct link of ``packages`` once.
 
     A name of a host that cannot be found makes a link dead only if some other host could be
     reached: else it is most likely the network that is not there.
+
+    :param progress: called with what is done, how many links are done, and how many there are
     """
     links = links_of(packages)
     outcomes: dict[str, _Outcome] = {}
@@ -104,6 +110,8 @@ def check(packages: Iterable[Package], fetcher: Asker) -> Checked:
         if isinstance(found, Exception):
             raise found
         outcomes.update(zip(lane, found, strict=True))
+        if progress is not None:
+            progress("asking the links", len(outcomes), len(links))
     reached = any(outcome.reached for outcome in outcomes.values())
     concerns: list[Concern] = []
     unchecked = {}

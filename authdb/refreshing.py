@@ -16,10 +16,14 @@ from typing import Any, NamedTuple
 from authdb import frameworks
 from authdb.answers import Answers
 from authdb.database import AuthDB
+from authdb.editions import OF_THE_NEWEST
 from authdb.exceptions import DatabaseReadOnly, InvalidValue
 from authdb.fields import Source
 from authdb.hearing import AT_ONCE, TIMEOUT, Asked, Heard, Progress, ask
 from authdb.models import Package
+
+#: What people may know better: it is filled in where nobody has said it.
+SUGGESTED = ("license", "repository", "homepage", "documentation")
 
 __all__ = ["Change", "Refreshed", "apply", "keep", "refresh"]
 
@@ -152,22 +156,23 @@ def _draft(package: Package, heard: Heard) -> Package:
         if getattr(draft, field) != was or field not in sources:
             sources[field] = Source(field, source, heard.seen)
 
+    def is_of_an_index(field: str) -> bool:
+        return field in sources and sources[field].source.endswith(f"/{heard.name}/json")
+
     if heard.repository is not None:
         for field, value in heard.repository.facts():
             put(field, value, heard.repository.source)
     if heard.project is not None:
-        for field, value in heard.project.facts():
+        told, suggested = dict(heard.project.facts()), dict(heard.project.suggestions())
+        for field in suggested:
+            if getattr(draft, field) is None or is_of_an_index(field):
+                told[field] = suggested[field]
+        for field, value in told.items():
             put(field, value, heard.source)
-        for field, value in heard.project.suggestions():
-            if _is_open(draft, field, heard.name):
-                put(field, value, heard.source)
+        # What an index said of an earlier version, and says no more, is not known of this one.
+        silent = {*OF_THE_NEWEST, *(SUGGESTED if heard.project.described else ())} - told.keys()
+        for field in filter(is_of_an_index, silent):
+            setattr(draft, field, None)
+            del sources[field]
     draft.sources = tuple(sources.values())
     return draft
-
-
-def _is_open(package: Package, field: str, name: str) -> bool:
-    """Whether nobody but an index has said what the field holds."""
-    if getattr(package, field) is None:
-        return True
-    source = package.source(field)
-    return source is not None and source.source.endswith(f"/{name}/json")

@@ -169,8 +169,8 @@ def test_what_people_say_is_not_overwritten(db: AuthDB, server: IndexServer) -> 
     server.answers["drf-one"] = answer("drf-one", "1.0", project_urls=links)
     refresh(db, index_url=server.url)
     assert one.documentation == "https://example.org/moved"  # that was the index's to say
-    db.update("drf-one", documentation="https://example.org/mine")
-    db.update("drf-one", sources=[s for s in one.sources if s.field != "documentation"])
+    db.update("drf-one", documentation="https://example.org/mine")  # no longer the index's
+    assert one.source("documentation") is None and one.source("version") is not None
     refresh(db, index_url=server.url)
     assert one.documentation == "https://example.org/mine"
 
@@ -184,6 +184,38 @@ def test_vulnerabilities_come_and_go(db: AuthDB, server: IndexServer) -> None:
     refresh(db, index_url=server.url)
     assert db["drf-one"].vulnerabilities == ()
     assert db["drf-one"].source("vulnerabilities") is not None
+
+
+def test_what_the_index_says_no_more_is_not_known_any_more(db: AuthDB, server: IndexServer) -> None:
+    urls = {"Homepage": "https://example.org/"}
+    about = {"license": "MIT", "project_urls": urls, "requires_dist": ["django<=1.7"]}
+    server.answers["drf-one"] = answer("drf-one", "1.0", **about) | {
+        "project-status": {"status": "archived"}
+    }
+    refresh(db, index_url=server.url)
+    one = db["drf-one"]
+    assert (one.requires_django, one.license, one.project_status) == ("<=1.7", "MIT", "archived")
+    # The next version was made by a tool that writes no requirements, and comes back to life.
+    server.answers["drf-one"] = answer("drf-one", "1.0", "1.1", requires_dist=None)
+    refresh(db, index_url=server.url)
+    fields = ("requires_django", "license", "homepage", "project_status")
+    assert [getattr(one, field) for field in fields] == [None] * 4
+    assert [one.source(field) for field in fields] == [None] * 4
+    # Of the newest version nothing is told but when it came: what was said is of another one.
+    server.answers["drf-one"] = answer("drf-one", "1.0", **about)
+    refresh(db, index_url=server.url)
+    newer = answer("drf-one", "1.0", "1.1", **about)
+    newer["info"]["version"] = "1.0"
+    server.answers["drf-one"] = newer
+    refresh(db, index_url=server.url)
+    assert (one.version, one.requires_django) == ("1.1", None)
+    assert one.source("vulnerabilities") is None
+    assert one.homepage == "https://example.org/"
+    # What a person said stays.
+    db.update("drf-one", requires_django=">=3", project_status="deprecated", license="0BSD")
+    refresh(db, index_url=server.url)
+    assert [getattr(one, field) for field in fields[:2]] == [">=3", "0BSD"]
+    assert one.project_status == "deprecated"
 
 
 def test_diff_and_undo_work_on_a_refresh_and_the_next_one_brings_it_back(

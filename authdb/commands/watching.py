@@ -13,7 +13,7 @@ from authdb.commands.asking import called
 from authdb.commands.common import opened, plural
 from authdb.exceptions import AuthDBError
 from authdb.output import text_out
-from authdb.progress import say
+from authdb.progress import Show, bar, say
 
 if TYPE_CHECKING:
     from authdb.links import Checked
@@ -86,7 +86,8 @@ def do_audit(options: argparse.Namespace) -> int:
         )
         checked = None
         if asked.kinds & LINK_KINDS.keys():
-            checked = _checked(db if packages is None else packages)
+            with bar(options.progress) as progress:
+                checked = _checked(db if packages is None else packages, progress)
             found = Concerns([*found, *checked.concerns], found.packages, found.unknown)
     found = asked.of(found)
     lacking = _lacking(frameworks, day) if "uninstallable" in asked.kinds else []
@@ -106,12 +107,12 @@ def _words(texts: Iterable[str]) -> list[str]:
     return [word for text in texts for word in text.replace(",", " ").split()]
 
 
-def _checked(packages: Reading | Sequence[Package]) -> Checked:
+def _checked(packages: Reading | Sequence[Package], progress: Show | None) -> Checked:
     from authdb.fetching import Fetcher
     from authdb.links import check
 
     with Fetcher() as fetcher:
-        return check(packages, fetcher)
+        return check(packages, fetcher, progress)
 
 
 def _write(found: Concerns) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from authdb import arguments
-from authdb.parsing.common import as_of, command, flag, output, question
+from authdb.parsing.common import as_of, command, flag, output, question, text_or_json
 
 __all__ = ["add_list", "add_query", "add_shell", "add_show", "add_stats"]
 
@@ -44,9 +44,7 @@ def add_show(commands: Any) -> None:
     """Add the parser of ``show``."""
     parser = command(commands, "show", "show all that is known of a package")
     parser.add_argument("names", metavar="NAME", nargs="+", help="the name of a package")
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="for a person or a program"
-    )
+    text_or_json(parser)
     parser.add_argument(
         "--released-by",
         metavar="DATE",
@@ -59,9 +57,7 @@ def add_show(commands: Any) -> None:
 def add_stats(commands: Any) -> None:
     """Add the parser of ``stats``."""
     parser = command(commands, "stats", "count packages by category, year and licence")
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="for a person or a program"
-    )
+    text_or_json(parser)
     as_of(parser)
 
 

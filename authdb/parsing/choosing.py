@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from authdb import arguments
-from authdb.parsing.common import as_of, command
+from authdb.parsing.common import as_of, command, text_or_json
 
 __all__ = ["add_choose"]
 
@@ -59,7 +59,5 @@ def add_choose(commands: Any) -> None:
         action="store_true",
         help="say of each package that is not offered which requirements it fails",
     )
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="for a person or a program"
-    )
+    text_or_json(parser)
     as_of(parser)

@@ -20,6 +20,7 @@ __all__ = [
     "output",
     "progress",
     "question",
+    "text_or_json",
 ]
 
 LOAD_FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "toml")
@@ -129,6 +130,13 @@ def output(parser: argparse.ArgumentParser, sort: str | None, default: str) -> N
     parser.add_argument("--columns", metavar="FIELDS", help="which fields to show (a,b,...)")
     parser.add_argument(
         "--format", choices=SHOW_FORMATS, default="table", help="how to write the packages"
+    )
+
+
+def text_or_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--format`` of what is not a list of packages."""
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for a person or a program"
     )
 
 

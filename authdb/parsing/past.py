@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from authdb import arguments
-from authdb.parsing.common import as_of, command, flag
+from authdb.parsing.common import as_of, command, flag, text_or_json
 
 __all__ = ["add_diff", "add_log", "add_undo"]
 
@@ -23,9 +23,7 @@ def add_log(commands: Any) -> None:
     number: Any = {"metavar": "N", "type": arguments.number}
     parser.add_argument("--limit", default=20, help="show N at most", **number)
     parser.add_argument("--offset", default=0, help="leave out the first N", **number)
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="for a person or a program"
-    )
+    text_or_json(parser)
     as_of(parser)
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from authdb import arguments
-from authdb.parsing.common import as_of, command
+from authdb.parsing.common import as_of, command, progress, text_or_json
 
 __all__ = ["add_audit", "add_stale"]
 
@@ -21,7 +21,7 @@ def add_stale(commands: Any) -> None:
         "status is 1 if there is any, 0 if there is none.",
     )
     _older_than(parser)
-    _format(parser)
+    text_or_json(parser)
     as_of(parser)
 
 
@@ -54,7 +54,8 @@ def add_audit(commands: Any) -> None:
         action="store_true",
         help="ask the links of the packages, each once, whether they still lead somewhere",
     )
-    _format(parser)
+    progress(parser)
+    text_or_json(parser)
     as_of(parser)
 
 
@@ -65,10 +66,4 @@ def _older_than(parser: argparse.ArgumentParser) -> None:
         type=arguments.span,
         default="2y",
         help="how long without an update makes a package stale",
-    )
-
-
-def _format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="for a person or a program"
     )
