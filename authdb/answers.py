@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -29,6 +29,13 @@ _TABLE = """
     ) without rowid
 """
 
+# What sqlite3 raises; the other one where it cannot even say what is wrong, because its message
+# quotes bytes that are no text.
+_DAMAGED = (sqlite3.Error, UnicodeDecodeError)
+
+
+_T = TypeVar("_T")
+
 
 class Kept(NamedTuple):
     """An answer: what to ask with for another one, when it was last confirmed (seconds since 1970),
@@ -39,6 +46,13 @@ class Kept(NamedTuple):
     modified: str | None
     checked: float
     facts: bytes
+
+    def read(self, kind: type[_T]) -> _T | None:
+        """The facts, as ``kind`` has them; None where they are damaged, or of another kind."""
+        try:
+            return msgspec.json.decode(self.facts, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
 
     def conditions(self) -> dict[str, str]:
         """The headers that ask for another answer only."""
@@ -63,7 +77,7 @@ class Answers:
         try:
             row = self._connection.execute(asked, (url, FORMAT)).fetchone()
             return None if row is None else msgspec.convert(row, Kept)
-        except (sqlite3.DatabaseError, msgspec.ValidationError):  # no table, or a damaged one
+        except (*_DAMAGED, msgspec.ValidationError):  # no table, or a damaged one
             return None
 
     def put(self, answers: Iterable[Kept]) -> None:
@@ -74,7 +88,7 @@ class Answers:
         rows = [
             (one.url, one.etag, one.modified, one.checked, FORMAT, one.facts) for one in answers
         ]
-        with suppress(sqlite3.Error), self._connection:
+        with suppress(*_DAMAGED), self._connection:
             self._connection.executemany("replace into answers values (?, ?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
@@ -106,12 +120,12 @@ class Answers:
                     raise sqlite3.DatabaseError
         except sqlite3.OperationalError:  # it is locked, or cannot be opened: nothing is kept
             return _made(sqlite3.connect(":memory:"))
-        except sqlite3.DatabaseError:  # damaged, or another kind of file
+        except _DAMAGED:  # or another kind of file
             with suppress(OSError):
                 self._path.unlink()
         try:
             return _made(sqlite3.connect(self._path))
-        except sqlite3.Error:  # it cannot be written: then nothing is kept
+        except _DAMAGED:  # it cannot be written: then nothing is kept
             return _made(sqlite3.connect(":memory:"))
 
 

@@ -1,7 +1,8 @@
 """The command line: how a command is run, and how it ends.
 
 Each command is a function in `authdb.commands`, imported only when it is asked for. Exit status:
-0; 1 for an honest no; 2 for bad input; 3 for a database that is missing, locked or damaged.
+0; 1 for an honest no; 2 for bad input; 3 for a database that is missing, locked or damaged; 4 for a
+server that could not be reached.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         AuthDBWarning,
         DatabaseError,
         DatabaseExists,
+        FetchError,
         NoSuchMoment,
         PackageNotFound,
     )
@@ -93,6 +95,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (PackageNotFound, NoSuchMoment) as error:
         say(str(error))
         return 1
+    except FetchError as error:
+        say(str(error))
+        return 4
     except AuthDBError as error:
         say(str(error))
         missing = isinstance(error, DatabaseError) and not isinstance(error, DatabaseExists)

@@ -54,10 +54,7 @@ def contrast(packages: Sequence[Package], *, all: bool = False) -> list[Fact]:  
 
 def _fact(name: str, packages: Sequence[Package]) -> Fact:
     values = tuple(getattr(package, name) for package in packages)
-    known = tuple(
-        bool(value) or package.source(name) is not None
-        for package, value in zip(packages, values, strict=True)
-    )
+    known = tuple(package.is_known(name) for package in packages)
     return Fact(name, values, known, len(set(zip(values, known, strict=True))) > 1)
 
 

@@ -19,8 +19,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 from authdb.exceptions import AuthDBError, LoadError, Problem, nearest, shown
-from authdb.fields import Release
-from authdb.releases import Frameworks, last_by, newest
+from authdb.releases import Dated, Frameworks, last_by, newest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -81,14 +80,6 @@ class Edition(NamedTuple):
     facts: Path
 
 
-class _Release(NamedTuple):
-    """One release, as far as a record needs it."""
-
-    version: str
-    date: date
-    requires_python: str | None
-
-
 def shipped() -> tuple[str, ...]:
     """The names of the editions that ship with authdb, oldest first and today's last."""
     # Names are ISO days or a word, and digits sort before letters: no file has to be opened.
@@ -114,9 +105,8 @@ def shipped_frameworks() -> Frameworks:
     """What was known of Django and Django REST Framework when the list was last refreshed."""
     facts = recorded(_folder().parent / "facts.json").get("frameworks", {})
 
-    def releases(name: str) -> tuple[Release, ...]:
-        found = _releases(facts.get(name, {}).get("releases", []))
-        return tuple(Release(one.version, one.date) for one in found)
+    def releases(name: str) -> tuple[Dated, ...]:
+        return tuple(_releases(facts.get(name, {}).get("releases", [])))
 
     days = [date.fromisoformat(one["seen"]) for one in facts.values()]
     requires = facts.get("djangorestframework", {}).get("requires_django")
@@ -357,13 +347,15 @@ def _as_of(facts: Mapping[str, Any], day: date) -> dict[str, object]:
             }
 
     if commits := facts.get("commits"):
-        put("last_commit", _last_commit(commits["last"], day), commits)
+        commit = _last_commit(commits["last"], day)
+        if commit is not None:
+            put("last_commit", date.fromisoformat(commit["date"]), {**commits, **commit})
     if index := facts.get("index"):
         releases = [release for release in _releases(index["releases"]) if release.date <= day]
         best, last = newest(releases), last_by(releases)
         if best and last:
             put("version", best.version, index)
-            put("requires_python", best.requires_python, index)
+            put("requires_python", best.requires_python, index, known=True)
             put("last_release", last.date, index)
             listed = [{"version": one.version, "date": one.date} for one in releases]
             put("releases", listed, index)
@@ -382,17 +374,16 @@ def _as_of(facts: Mapping[str, Any], day: date) -> dict[str, object]:
     return found
 
 
-def _last_commit(seen: list[dict[str, str]], day: date) -> date | None:
-    """The last commit as it stood on the latest recorded day that is not after ``day``."""
-    known = [(date.fromisoformat(entry["by"]), entry["date"]) for entry in seen]
-    until = [(by, commit) for by, commit in known if by <= day]
-    return date.fromisoformat(max(until)[1]) if until else None
+def _last_commit(seen: list[dict[str, str]], day: date) -> dict[str, str] | None:
+    """What was recorded of the last commit on the latest day that is not after ``day``."""
+    until = [entry for entry in seen if date.fromisoformat(entry["by"]) <= day]
+    return max(until, key=lambda entry: date.fromisoformat(entry["by"]), default=None)
 
 
-def _releases(entries: list[dict[str, str]]) -> list[_Release]:
+def _releases(entries: list[dict[str, str]]) -> list[Dated]:
     """Oldest first; the file's order within a day."""
     found = [
-        _Release(one["version"], date.fromisoformat(one["date"]), one.get("requires_python"))
+        Dated(one["version"], date.fromisoformat(one["date"]), one.get("requires_python"))
         for one in entries
     ]
     return sorted(found, key=lambda release: release.date)

@@ -9,6 +9,7 @@
     |-- PackageNotFound       (also a KeyError)
     |-- PackageExists         (also a KeyError)
     |-- NotOne                Result.one() on none or on several
+    |-- FetchError            a server that gives no answer
     `-- DatabaseError
         |-- DatabaseMissing
         |-- DatabaseExists
@@ -45,6 +46,7 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseMissing",
     "DatabaseReadOnly",
+    "FetchError",
     "FormatError",
     "InvalidValue",
     "LoadError",
@@ -178,6 +180,20 @@ class NotOne(AuthDBError):
     def __init__(self, count: int) -> None:
         super().__init__(f"exactly one package was asked for, {count} match")
         self.count = count
+
+
+class FetchError(AuthDBError):
+    """There is no answer, or none that can be used.
+
+    Attributes: ``url``; ``reason``; ``unreachable`` (whether the host was not found or let nobody
+    in, so that to ask it for more is in vain).
+    """
+
+    def __init__(self, url: str, reason: str, unreachable: bool = False) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url = url
+        self.reason = reason
+        self.unreachable = unreachable
 
 
 class DatabaseError(AuthDBError):

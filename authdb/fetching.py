@@ -32,7 +32,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import make_headers, parse_url
 
 from authdb._version import VERSION
-from authdb.exceptions import AuthDBError
+from authdb.exceptions import FetchError
 
 __all__ = ["Answer", "FetchError", "Fetcher", "each"]
 
@@ -50,20 +50,6 @@ PATIENCE = 3
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _LEADING = frozenset({301, 302, 303, 307, 308})
 _USER_AGENT = f"authdb/{VERSION} (catalogue of Django REST Framework authentication packages)"
-
-
-class FetchError(AuthDBError):
-    """There is no answer, or none that can be used.
-
-    Attributes: ``url``; ``reason``; ``unreachable`` (whether the host was not found or let nobody
-    in, so that to ask it for more is in vain).
-    """
-
-    def __init__(self, url: str, reason: str, unreachable: bool = False) -> None:
-        super().__init__(f"{url}: {reason}")
-        self.url = url
-        self.reason = reason
-        self.unreachable = unreachable
 
 
 class Answer(NamedTuple):

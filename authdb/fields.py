@@ -60,8 +60,9 @@ DEVELOPMENT_STATUS = (
     "6 - Mature",
     "7 - Inactive",
 )
-#: How a package index marks a project, in the words of PEP 792.
-PROJECT_STATUS = ("active", "archived", "quarantined", "deprecated")
+#: How a package index marks a project, in the words of PEP 792; and "withdrawn", where all of its
+#: releases are ("yanked"), and "gone", where it has left the index.
+PROJECT_STATUS = ("active", "archived", "quarantined", "deprecated", "withdrawn", "gone")
 #: What a host says of a repository: "archived" is read-only, "gone" is not found any longer.
 REPOSITORY_STATUS = ("active", "archived", "gone")
 

@@ -6,15 +6,13 @@ both, and keeps the answer beside the database; until it has, what ships with au
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from authdb.answers import Answers, Kept
 from authdb.editions import shipped_frameworks
-from authdb.fields import Release
+from authdb.metadata import specifier
 from authdb.releases import Frameworks
 
 __all__ = ["NAMES", "keep", "known"]
@@ -24,13 +22,6 @@ NAMES = ("django", "djangorestframework")
 
 # Under which they are kept: no address, for they may have been asked of any index.
 _KEY = "frameworks"
-
-
-class _Known(msgspec.Struct):
-    django: list[tuple[str, date]]
-    drf: list[tuple[str, date]]
-    seen: date
-    drf_requires: str | None = None
 
 
 def known(folder: Path | None) -> Frameworks:
@@ -43,20 +34,14 @@ def known(folder: Path | None) -> Frameworks:
         kept = answers.get(_KEY)
     if kept is None:
         return shipped
-    try:
-        found = msgspec.json.decode(kept.facts, type=_Known)
-    except msgspec.MsgspecError:
+    found = kept.read(Frameworks)
+    if found is None:
         return shipped
-    if shipped.seen is not None and shipped.seen > found.seen:
+    if shipped.seen is not None and (found.seen is None or shipped.seen > found.seen):
         return shipped
-    return Frameworks(_releases(found.django), _releases(found.drf), found.seen, found.drf_requires)
+    return found._replace(drf_requires=specifier(found.drf_requires))
 
 
 def keep(answers: Answers, frameworks: Frameworks, now: float) -> None:
     """Keep what was found out."""
-    facts: dict[str, Any] = frameworks._asdict()
-    answers.put([Kept(_KEY, None, None, now, msgspec.json.encode(facts))])
-
-
-def _releases(rows: list[tuple[str, date]]) -> tuple[Release, ...]:
-    return tuple(Release(version, day) for version, day in rows)
+    answers.put([Kept(_KEY, None, None, now, msgspec.json.encode(frameworks))])

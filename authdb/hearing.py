@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timezone
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import msgspec
+from urllib3.util import make_headers
 
 from authdb import hosts
 from authdb.answers import Answers, Kept
 from authdb.dates import first_day
 from authdb.exceptions import AuthDBError, InvalidValue, shown
 from authdb.fetching import Fetcher, FetchError, each
-from authdb.fields import Release, kinds
+from authdb.fields import kinds
 from authdb.frameworks import NAMES as FRAMEWORKS
-from authdb.models import Package
+from authdb.models import FIELDS, Package
 from authdb.moments import parse_span
-from authdb.pypi import Project, project
+from authdb.pypi import Project, project, told_by_index
 from authdb.reading import Reading
 from authdb.releases import Frameworks
 
@@ -42,7 +44,8 @@ class Heard(NamedTuple):
     """What was heard of one package.
 
     ``project`` and ``repository`` are None where nothing was; ``failures`` says why. ``source`` is
-    where the index tells of it, ``seen`` the day (in UTC).
+    where the index tells of it, ``seen`` the day (in UTC), ``link`` the repository that was asked
+    about; ``missing`` tells that the index has no such project, although it answers about others.
     """
 
     name: str
@@ -50,7 +53,9 @@ class Heard(NamedTuple):
     seen: date
     project: Project | None = None
     repository: hosts.Repository | None = None
+    link: str | None = None
     failures: tuple[str, ...] = ()
+    missing: bool = False
 
 
 class Asked(NamedTuple):
@@ -73,16 +78,22 @@ class Asked(NamedTuple):
         found = [one.project for one in self.frameworks if one.project is not None]
         if len(found) < len(FRAMEWORKS):
             return None
-        django, drf = (tuple(Release(r.version, r.date) for r in one.releases) for one in found)
-        return Frameworks(django, drf, self.frameworks[0].seen, found[1].requires_django)
+        django, drf = found  # in the order of `FRAMEWORKS`
+        requires = drf.requires.get("requires_django")
+        return Frameworks(django.releases, drf.releases, self.frameworks[0].seen, requires)
 
 
 class _Wanted(NamedTuple):
-    """What is asked about one package, with the last answers."""
+    """What is asked about one package, with the last answers.
+
+    ``repository`` is its link, if that is to be asked about; ``open`` tells whether the index says
+    which one it is. ``last_commit`` is known of that one.
+    """
 
     name: str
     kept: Kept | None = None
     repository: str | None = None
+    open: bool = False
     repository_kept: Kept | None = None
     last_commit: date | None = None
 
@@ -115,8 +126,10 @@ def ask(
     """
     index = _Index.of(index_url)
     until = None if since is None else _before(since)
-    if at_once < 1 or not timeout > 0:
-        raise AuthDBError("at_once is a number from 1 on, and timeout more than no seconds")
+    if at_once < 1:
+        raise AuthDBError(f"so many requests at once are a number from 1 on, not {at_once}")
+    if not 0 < timeout < 10_000:
+        raise AuthDBError(f"a timeout is a number of seconds, such as 10, not {timeout}")
     packages = db if names is None else dict.fromkeys(db[name] for name in names)
     wanted, skipped = [], []
     with Answers(db.path, read_only=True) as answers:
@@ -135,8 +148,9 @@ def ask(
     with Fetcher(at_once, timeout) as fetcher:
         ear = _Ear(fetcher, index)
         heard = dict(_listen(ear, wanted, at_once, progress))
-        if ear.dead is not None and not any(one.project for one in heard.values()):
-            raise ear.dead
+    if not any(one.project for one in heard.values()):
+        _give_up(ear, index, list(heard.values()))
+        heard = {name: one._replace(missing=False) for name, one in heard.items()}
     platform = tuple(heard[name] for name in others)
     remarks = [
         *ear.hosts.remarks(),
@@ -150,13 +164,34 @@ def ask(
     return Asked(about, tuple(skipped), tuple(remarks), tuple(ear.kept), platform)
 
 
+def _give_up(ear: _Ear, index: _Index, heard: list[Heard]) -> None:
+    """Where nothing was heard of any package, for one reason, tell that once.
+
+    :raises AuthDBError: that is so
+    """
+    if ear.silence is not None:
+        raise ear.silence
+    reasons = {failure for one in heard for failure in one.failures[:1]}
+    if len(heard) > 2 and len(reasons) == 1:
+        raise AuthDBError(
+            f"{index.base}: {reasons.pop()}, about each of {len(heard):,} packages: is this a "
+            "package index that answers at BASE/NAME/json?"
+        )
+
+
 def _wanted(package: Package, index: _Index, answers: Answers, repositories: bool) -> _Wanted:
-    kept = answers.get(index.address(package.name))
-    where = hosts.address(package.repository) if repositories else None
-    if where is None:
-        return _Wanted(package.name, kept)
-    commit = None if package.last_commit is None else first_day(package.last_commit)
-    return _Wanted(package.name, kept, package.repository, answers.get(where), commit)
+    name, link = package.name, package.repository
+    kept = answers.get(index.address(name))
+    if not repositories:
+        return _Wanted(name, kept)
+    is_open = link is None or told_by_index(package.source("repository"), name)
+    where = hosts.address(link)
+    if link is None or where is None:
+        return _Wanted(name, kept, None, is_open)
+    commit, source = package.last_commit, package.source("last_commit")
+    of_it = source is not None and source.source.endswith(link)
+    known = first_day(commit) if commit is not None and of_it else None
+    return _Wanted(name, kept, link, is_open, answers.get(where), known)
 
 
 def _before(span: str) -> float:
@@ -169,22 +204,35 @@ def _before(span: str) -> float:
 
 
 class _Index(NamedTuple):
-    """A package index, and what its answers are called where facts say where they come from."""
+    """A package index, and what its answers are called where facts say where they come from.
+
+    Who asks is told in ``headers``, and nowhere else.
+    """
 
     base: str
     title: str | None
+    headers: Mapping[str, str]
 
     @classmethod
     def of(cls, url: str | None) -> _Index:
         # distlib is PyPA's own, and knows where the Python Package Index is.
         from distlib.index import DEFAULT_INDEX
 
-        given = url or os.environ.get("AUTHDB_INDEX_URL") or DEFAULT_INDEX
+        given = (os.environ.get("AUTHDB_INDEX_URL") or DEFAULT_INDEX) if url is None else url
+        address, headers = given.strip(), {}
+        start, at, rest = address.rpartition("@")
+        scheme, slashes, identity = start.partition("://")
+        if at and slashes and "/" not in identity:
+            address = f"{scheme}://{rest}"
+            headers = make_headers(basic_auth=unquote(identity))
         try:
-            base = str(kinds.URL.check("the address of the index", given)).rstrip("/")
+            base = (kinds.URL.check("the index", address) or "").rstrip("/")
         except InvalidValue as error:
             raise AuthDBError(str(error)) from None
-        return cls(base, "PyPI JSON, /pypi" if base == DEFAULT_INDEX.rstrip("/") else None)
+        if not base:
+            raise AuthDBError("the index: its address is empty")
+        title = "PyPI JSON, /pypi" if base == DEFAULT_INDEX.rstrip("/") else None
+        return cls(base, title, headers)
 
     def address(self, name: str) -> str:
         """Where it tells of a project."""
@@ -195,64 +243,89 @@ class _Index(NamedTuple):
         return f"{self.title or self.base}/{name}/json"
 
 
+class _Missing(AuthDBError):
+    """The index has no such project."""
+
+
 class _Ear:
     """Asks about one package at a time, in any number of threads.
 
-    ``kept`` are the answers that came; ``dead`` is why the index is asked no more.
+    ``kept`` are the answers that came; ``silence`` is why there was none at last, if there was not.
+    After a few times in a row the index is asked no more.
     """
+
+    #: So many times, where the index cannot be reached, and where it is silent.
+    PATIENCE, SILENT = 3, 12
 
     def __init__(self, fetcher: Fetcher, index: _Index) -> None:
         self.hosts = hosts.Hosts(fetcher)
         self.kept: list[Kept] = []
-        self.dead: FetchError | None = None
+        self.silence: FetchError | None = None
+        self._in_vain = 0
         self._fetcher, self._index = fetcher, index
 
     def hear(self, wanted: _Wanted) -> Heard:
         """What is said of a package."""
-        told, repository, failures = None, None, []
+        told, repository, failures, missing = None, None, [], False
         try:
             told = self._project(wanted)
+        except _Missing as error:
+            failures.append(str(error))
+            missing = True
         except FetchError as error:
             failures.append(error.reason)
         except AuthDBError as error:
             failures.append(str(error))
-        if wanted.repository is not None:
+        link = wanted.repository
+        if wanted.open and told is not None:
+            link = told.links.get("repository")
+        if hosts.address(link) is None:
+            link = None
+        if link is not None:
             try:
-                repository = self._repository(wanted, wanted.repository)
+                repository = self._repository(wanted, link)
             except hosts.Tired:
                 pass  # that is told once for all
             except AuthDBError as error:
                 failures.append(str(error))
         source, today = self._index.source(wanted.name), datetime.now(timezone.utc).date()
-        return Heard(wanted.name, source, today, told, repository, tuple(failures))
+        return Heard(wanted.name, source, today, told, repository, link, tuple(failures), missing)
 
     def _project(self, wanted: _Wanted) -> Project:
-        if self.dead is not None:
-            raise self.dead
+        if self.silence is not None and self._in_vain >= (
+            self.PATIENCE if self.silence.unreachable else self.SILENT
+        ):
+            raise self.silence
         address, kept = self._index.address(wanted.name), wanted.kept
         known = None if kept is None else _read(kept)
         conditions = kept.conditions() if kept is not None and known is not None else {}
         try:
-            answer = self._fetcher.ask("GET", address, conditions)
+            answer = self._fetcher.ask("GET", address, {**self._index.headers, **conditions})
         except FetchError as error:
-            if error.unreachable:
-                self.dead = error
+            self.silence = error
+            self._in_vain += 1
             raise
+        self.silence, self._in_vain = None, 0
         if answer.status == 304 and kept is not None and known is not None:
             self.kept.append(kept._replace(checked=time.time()))
             return known
         if answer.status in (404, 410):
-            raise AuthDBError("the index has no such package")
+            raise _Missing("the index has no such package")
         if answer.status != 200:
             raise AuthDBError(f"the index answers {answer.reason}")
-        told = project(answer.body, wanted.name)
+        told = _checked(project(answer.body, wanted.name))
         etag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
         facts = msgspec.json.encode(told)
         self.kept.append(Kept(address, etag, modified, time.time(), facts))
         return told
 
     def _repository(self, wanted: _Wanted, link: str) -> hosts.Repository:
-        told, kept = self.hosts.ask(link, wanted.repository_kept, wanted.last_commit)
+        same = link == wanted.repository
+        told, kept = self.hosts.ask(
+            link,
+            wanted.repository_kept if same else None,
+            wanted.last_commit if same else None,
+        )
         self.kept.append(kept._replace(checked=time.time()))
         return told
 
@@ -269,7 +342,20 @@ def _listen(
 
 
 def _read(kept: Kept) -> Project | None:
+    """What is kept; None where that is damaged."""
     try:
-        return msgspec.json.decode(kept.facts, type=Project)
-    except msgspec.MsgspecError:
+        told = kept.read(Project)
+        return None if told is None else _checked(told)
+    except InvalidValue:
         return None
+
+
+def _checked(told: Project) -> Project:
+    """The same, if a package can hold all of it.
+
+    :raises InvalidValue: a field refuses what was told
+    """
+    for field, value in (*told.facts(), *told.suggestions()):
+        if value is not None:
+            FIELDS[field].check(value)
+    return told

@@ -20,13 +20,17 @@ import msgspec
 from authdb.answers import Kept
 from authdb.exceptions import AuthDBError, InvalidValue
 from authdb.fetching import Answer, Fetcher, FetchError
-from authdb.fields import kinds
+from authdb.fields import Source, kinds
 
-__all__ = ["Hosts", "Repository", "Tired", "address"]
+__all__ = ["Hosts", "Repository", "Tired", "address", "told_of"]
 
 _STEP = re.compile(r"(?!\.{1,2}$)[\w.-]+", re.ASCII)
 #: No project of GitLab may be called so: what follows leads into the one before.
 _INSIDE = frozenset({"-", "blame", "blob", "commits", "raw", "tree", "wikis"})
+
+
+# What stands in the place of an owner, and is none.
+_NOBODY = ("orgs", "groups", "users")
 
 
 class Repository(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,8 +49,7 @@ class Repository(msgspec.Struct, frozen=True, omit_defaults=True):
     def facts(self) -> Iterator[tuple[str, Any]]:
         """Each field of a package of which the host speaks, and its value."""
         yield "repository_status", self.status
-        if self.status != "gone":
-            yield "moved_to", self.moved_to
+        yield "moved_to", self.moved_to
         for field in ("last_push", "last_commit"):
             if getattr(self, field) is not None:
                 yield field, getattr(self, field)
@@ -203,12 +206,14 @@ class Hosts:
         assert place is not None
         answer = self._get(place.host, place.address, kept.conditions() if kept else {})
         if answer.status == 304 and kept is not None:
-            found = _read(kept)
+            found = kept.read(Repository)
             if found is not None:
                 return found, kept
             answer = self._get(place.host, place.address, {})
-        source = f"{place.host.title}, {link}"
-        found = self._repository(place, source, answer, known_commit)
+        before = None if kept is None else kept.read(Repository)
+        if before is not None and before.last_commit is not None:
+            known_commit = before.last_commit  # what is in a database may have been undone
+        found = self._repository(place, f"{place.host.title}, {link}", answer, known_commit)
         etag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
         return found, Kept(place.address, etag, modified, 0, msgspec.json.encode(found))
 
@@ -225,7 +230,7 @@ class Hosts:
             return Repository(source, "gone")
         if answer.status != 200:
             raise AuthDBError(f"{place.address}: {answer.reason}")
-        told, commit = place.host.project(answer), None
+        told, commit = place.host.project(answer), known
         if told.pushed is None or known is None or told.pushed > known:
             commits = self._get(place.host, f"{place.address}/{place.host.commits}", {})
             # Of an empty repository GitHub answers 409.
@@ -267,6 +272,12 @@ def address(link: str | None) -> str | None:
     return None if place is None else place.address
 
 
+def told_of(source: Source | None) -> str | None:
+    """The link of the repository that a host told of; None where the source is no host."""
+    title, comma, link = ("" if source is None else source.source).partition(", ")
+    return link if comma and title in {host.title for host in _HOSTS.values()} else None
+
+
 def _place(link: str) -> _Place | None:
     """
     >>> _place("https://github.com/sunscrapers/djoser.git").path
@@ -284,10 +295,12 @@ def _place(link: str) -> _Place | None:
     if name == "github.com":  # what follows leads into the repository
         steps = steps[:2]
     else:
-        inside = (at for at, step in enumerate(steps) if at > 1 and step in _INSIDE)
+        inside = (at for at, step in enumerate(steps) if at and step in _INSIDE)
         steps = steps[: next(inside, None)]
     steps[-1:] = [step.removesuffix(".git") for step in steps[-1:]]
-    good = len(steps) > 1 and all(_STEP.fullmatch(step) for step in steps)
+    good = (
+        len(steps) > 1 and steps[0] not in _NOBODY and all(_STEP.fullmatch(step) for step in steps)
+    )
     return _Place(host, "/".join(steps)) if good else None
 
 
@@ -319,13 +332,6 @@ def _until(answer: Answer) -> str:
     if reset and reset.isdecimal() and len(reset) < 12:
         return f" until {datetime.fromtimestamp(int(reset), timezone.utc):%H:%M} UTC"
     return ""
-
-
-def _read(kept: Kept) -> Repository | None:
-    try:
-        return msgspec.json.decode(kept.facts, type=Repository)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
 
 
 def _decoded(answer: Answer, kind: Any) -> Any:

@@ -342,7 +342,16 @@ def _sources(
         return ()
     changed = known.differs_from(draft)
     kept = {source.field: source for source in known.sources if source.field not in changed}
-    return tuple({**kept, **{source.field: source for source in given}}.values())
+    for source in given:
+        before = kept.get(source.field)
+        # Of a value that has not changed, nor its source, it stays known when it was first seen.
+        if before is None or before.source != source.source or _is_earlier(source, before):
+            kept[source.field] = source
+    return tuple(kept.values())
+
+
+def _is_earlier(source: Source, other: Source) -> bool:
+    return first_day(source.seen) < first_day(other.seen)
 
 
 def _later(fields: Mapping[str, Any]) -> date | PartialDate | None:

@@ -6,7 +6,7 @@ Which they are, and what counts, is told in docs/choosing.md.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +28,9 @@ _FRESH, _STALE = parse_span("1y"), parse_span("2y")
 
 #: How many vulnerabilities a reason names, and in how many characters each.
 _NAMED, _WIDTH = 3, 160
+
+#: The specifier of those that ask for whichever version.
+ANY = ">=0"
 
 _STABILITY: dict[str, tuple[Literal["+", "-", "="], str]] = {
     "1": ("-", "planned"),
@@ -86,12 +89,29 @@ class Requirements(NamedTuple):
         )
 
 
+#: What people call some of the categories.
+_SYNONYMS: Mapping[str, str] = {
+    "2fa": "mfa",
+    "apikey": "api-key",
+    "hmac": "signature",
+    "magic-link": "passwordless",
+    "oauth": "oauth2",
+    "openid": "oidc",
+    "openid-connect": "oidc",
+    "otp": "mfa",
+    "passkey": "webauthn",
+    "passkeys": "webauthn",
+    "totp": "mfa",
+}
+
+
 def _categories(needs: str | Iterable[str]) -> tuple[str, ...]:
     given = [needs] if isinstance(needs, str) else list(needs)
     for each in given:
         if not isinstance(each, str):
             raise AuthDBError(f"a category is text, not {shown(each)}")
     found = [word for text in given for word in text.replace(",", " ").split()]
+    found = [_SYNONYMS.get(word.lower(), word.lower()) for word in found]
     for word in found:
         if word not in CATEGORIES:
             hint = nearest(word[:60], CATEGORIES) or f"; there are: {', '.join(CATEGORIES)}"
@@ -139,19 +159,30 @@ class Judge:
 
     def __init__(self, requirements: Requirements, frameworks: Frameworks, day: date) -> None:
         self.day, self._needs = day, requirements.needs
-        self.newest_django, self.newest_drf = frameworks.current(day)
+        self._python = Target.of(requirements.python) if requirements.python else None
+        self.newest_django, self.newest_drf = frameworks.current(day, self._python)
         self._django, self._django_is = self.newest_django, "today's Django"
         if requirements.django is not None:
-            self._django, self._django_is = frameworks.target(requirements.django), "Django"
+            self._django = frameworks.target(requirements.django, self._python)
+            self._django_is = "Django"
+        #: What is to be said of the question.
+        self.remarks = tuple(self._odd(frameworks))
         #: Today's Django REST Framework; None if that is not known, or if it is for other Djangos.
         self.drf = self.newest_drf
         if self._django and self.drf and not frameworks.fit_together(self._django, self.drf):
             self.drf = None
-        self._python = Target.of(requirements.python) if requirements.python else None
         self._within = requirements.within
         self._cutoff = _before(day, parse_span(self._within)) if self._within else None
         self._license = requirements.license
         self._ids = None if self._license is None else spdx_ids(self._license)
+
+    def _odd(self, frameworks: Frameworks) -> Iterator[str]:
+        if self._django and frameworks.django and not frameworks.is_released(self._django):
+            newest = frameworks.current()[0]
+            yield (
+                f"no release of Django {self._django.text} is known here; the newest is "
+                f"{newest.text if newest else 'not known either'}"
+            )
 
     def query(self, db: Reading) -> Any:
         """What the catalog can say of the requirements: it finds each package that meets them, and
@@ -178,6 +209,10 @@ class Judge:
             yield f"replaced by {package.replaced_by}"
         if package.project_status == "quarantined":
             yield "quarantined by its package index: cannot be installed"
+        if package.project_status == "withdrawn":
+            yield "all its releases were withdrawn"
+        if package.project_status == "gone":
+            yield "no longer on its package index"
         for distribution, specifier, target, called in (
             ("django", package.requires_django, self._django, f"{self._django_is} "),
             ("python", package.requires_python, self._python, "Python "),
@@ -245,9 +280,9 @@ class Judge:
             asked = f"{self._django_is} {self._django.text if self._django else ''}"
             return Reason("?", f"which djangorestframework goes with {asked} is not known")
         today = f"today's djangorestframework {self.drf.text}"
-        if package.requires_drf:
+        if package.requires_drf and package.requires_drf != ANY:
             return Reason("=", f"lets in {today} (requires {package.requires_drf})")
-        if package.source("requires_drf"):
+        if package.is_known("requires_drf"):
             return Reason("=", f"sets no bounds on djangorestframework, and so lets in {today}")
         return Reason("?", "which djangorestframework it asks for is not known")
 
@@ -273,10 +308,12 @@ def _runs_with(
     if target.declared(declared):
         return Reason("+", f"declares {name} {target.series}")
     specifier, wanted = getattr(package, requires), f"{name} {target.text}"
-    listed = " to ".join(dict.fromkeys((*declared[:1], *declared[-1:])))
-    if specifier:
+    # A bare 3 beside 3.12 says only which major it is.
+    series = [one for one in declared if "." in one] or list(declared)
+    listed = " to ".join(dict.fromkeys((*series[:1], *series[-1:])))
+    if specifier and specifier != ANY:
         text = f"its metadata ({name.lower()}{specifier}) lets in {wanted}"
-    elif package.source(requires):
+    elif package.is_known(requires):
         text = f"its metadata sets no bounds on {name}, and so lets in {wanted}"
     elif declared:
         return Reason(
@@ -286,7 +323,7 @@ def _runs_with(
         return Reason("?", f"which {name} it runs with is not known")
     if declared:
         return Reason("=", f"{text}, but declares {listed} only")
-    if package.source(declares):
+    if package.is_known(declares):
         return Reason("=", f"{text}, but does not declare it")
     return Reason("=", f"{text}; whether it declares it is not known")
 
@@ -298,7 +335,7 @@ def _vulnerable(package: Package) -> Reason:
         named = "; ".join(map(_brief, known[:_NAMED]))
         more = f"; and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
         return Reason("-", f"{len(known)} known {words}: {named}{more}")
-    if package.source("vulnerabilities"):
+    if package.is_known("vulnerabilities"):
         return Reason("+", "no known vulnerability")
     return Reason("?", "whether there is a known vulnerability is not known")
 
@@ -312,7 +349,7 @@ def _stability(package: Package) -> Reason:
     if status is not None:
         sign, word = _STABILITY[status[0]]
         return Reason(sign, f"its authors call it {word}")
-    if package.source("development_status"):
+    if package.is_known("development_status"):
         return Reason("?", "its authors do not say how stable it is")
     return Reason("?", "how stable its authors call it is not known")
 
@@ -321,19 +358,14 @@ def _statuses(package: Package) -> Iterator[Reason]:
     """What its index and the host of its repository say of it, where that is anything."""
     marked, repository = package.project_status, package.repository_status
     if marked not in (None, "active"):
-        yield Reason("-", f"marked as {marked} on its package index")
+        yield Reason("-", f"marked as {marked}")
     if repository not in (None, "active"):
         yield Reason("-", f"its repository is {repository}")
-    unknown = [
-        place
-        for place, field in (
-            ("on its package index", "project_status"),
-            ("by its host", "repository_status"),
-        )
-        if getattr(package, field) is None and package.source(field) is None
-    ]
-    if unknown:
-        yield Reason("?", f"whether it is marked as archived {' or '.join(unknown)} is not known")
+    unknown = [not package.is_known(of) for of in ("project_status", "repository_status")]
+    if any(unknown):
+        subject = "it" if all(unknown) else "it" if unknown[0] else "its repository"
+        by = "" if all(unknown) or not unknown[0] else " by its package index"
+        yield Reason("?", f"whether {subject} is marked as archived{by} is not known")
     if package.moved_to is not None:
         yield Reason("=", f"its repository has moved to {package.moved_to}")
 

@@ -34,6 +34,13 @@ LICENSES: Mapping[str, frozenset[str]] = {
 }
 
 
+# Ids that SPDX gave up in favour of two: they say no more than that one of these is meant.
+_GNU = ("AGPL-3.0", "GPL-2.0", "GPL-3.0", "LGPL-2.0", "LGPL-2.1", "LGPL-3.0")
+_NEWER = {name: f"{name},{name}-only,{name}-or-later" for name in _GNU} | {
+    f"{name}+": f"{name},{name}-or-later" for name in _GNU
+}
+
+
 def read_licenses(text: str) -> str:
     """Names of `LICENSES` and SPDX ids, in the one way to write them.
 
@@ -51,14 +58,25 @@ def read_licenses(text: str) -> str:
             known = str(canonicalize_license_expression(word))
         except InvalidLicenseExpression:
             known = ""
+        if not known and (family := _family(word)):
+            found += family
+            continue
         if not known or re.search(r"[\s()]", known):
             hint = nearest(word[:60], [*LICENSES, *LICENSES["permissive"], *LICENSES["copyleft"]])
             raise AuthDBError(
                 f"a licence is {', '.join(LICENSES)}, or an SPDX id such as MIT, "
                 f"not {shown(word)}{hint}"
             )
-        found.append(known.removesuffix("+"))
+        found.append(_NEWER.get(known) or known.removesuffix("+"))
     return ",".join(dict.fromkeys(found))
+
+
+def _family(word: str) -> list[str]:
+    """The licences that are called by one word, such as BSD or GPL; none for another word."""
+    start = f"{word.lower()}-"
+    if not re.fullmatch(r"[a-z]+-", start):
+        return []
+    return sorted(i for ids in LICENSES.values() for i in ids if i.lower().startswith(start))
 
 
 def spdx_ids(licenses: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
@@ -163,7 +164,8 @@ class _Asking:
                 answer = self._ask(here)
             except FetchError as error:
                 kind = "nobody" if _is_nobodys(error) else "unchecked"
-                return _Outcome(kind, f"{error.reason}{_by(url, here)}", hop > 0)
+                reached = hop > 0 or not error.unreachable
+                return _Outcome(kind, f"{error.reason}{_by(url, here)}", reached)
             if answer.status not in _REDIRECTS:
                 return _judged(url, here, for_good, answer)
             there = _target(here, answer)
@@ -230,7 +232,18 @@ def _target(here: str, answer: Answer) -> str | None:
         host = parts.hostname or ""
     except ValueError:  # a port or an IPv6 address that is none
         return None
+    if _is_at_home(host) and not _is_at_home(urlsplit(here).hostname or ""):
+        return None
     return there if good and _HOST.fullmatch(host) and len(there) <= 2000 else None
+
+
+def _is_at_home(host: str) -> bool:
+    """Whether a host is this machine, or in its own network, by its name or address: where nobody
+    elsewhere may send us."""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
 
 
 def _same(url: str) -> tuple[str, str, str]:

@@ -73,33 +73,55 @@ def specifier(text: str | None) -> str | None:
     return checked
 
 
+# The name that a requirement begins with.
+_NAMED = re.compile(r"\s*([A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?)", re.IGNORECASE | re.ASCII)
+
+
 def required(requires_dist: Iterable[str], name: str, python: str) -> str | None:
     """Which versions of the distribution ``name`` are asked for, extras apart.
 
     :param requires_dist: requirements, as in ``django (<=1.7)`` or ``x; python_version < "3"``
     :param python: the version of Python, such as ``3.13``, for which that is asked
-    :returns: a specifier, ``>=0`` for whichever version; None where it is not asked for, or in a
-        way that can't be read
+    :returns: a specifier, ``>=0`` for whichever version; None where it is not asked for
+    :raises ValueError: it is asked for in a way that can't be read, or by an address
     """
-    from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+    from packaging.markers import (
+        InvalidMarker,
+        Marker,
+        UndefinedComparison,
+        UndefinedEnvironmentName,
+    )
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.specifiers import SpecifierSet
 
     found: SpecifierSet | None = None
     for text in requires_dist:
-        if not normalize_name(text.strip()).startswith(name):
+        match = _NAMED.match(text)
+        if match is None or normalize_name(match[1]) != name:
             continue  # most are of others: reading them is what takes time
         requirement, _, marker = text.partition(";")
         try:
-            one = Requirement(_STAR.sub(r"\1", requirement) + (f";{marker}" if marker else ""))
-            if normalize_name(one.name) != name:
+            if marker.strip() and not Marker(marker).evaluate(_environment(python)):
                 continue
-            if one.marker is not None and not one.marker.evaluate(_environment(python)):
-                continue
-        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
-            continue
+            one = Requirement(_STAR.sub(r"\1", requirement))
+        except (
+            InvalidMarker,
+            InvalidRequirement,
+            UndefinedComparison,
+            UndefinedEnvironmentName,
+        ) as error:
+            raise ValueError(str(error)) from None
+        if normalize_name(one.name) != name:
+            raise ValueError(f"{name} is asked for by another name")
+        if one.url is not None:
+            raise ValueError(f"{name} is asked for at an address")
         found = one.specifier if found is None else found & one.specifier
-    return None if found is None else specifier(str(found) or ">=0")
+    if found is None:
+        return None
+    readable = specifier(str(found) or ">=0")
+    if readable is None:
+        raise ValueError(f"{name} is asked for in too many words")
+    return readable
 
 
 def _environment(python: str) -> dict[str, Any]:
@@ -153,6 +175,8 @@ _FAMILIES: Mapping[str, str] = {
     "GNU Library or Lesser General Public License (LGPL)": "LGPL",
 }
 
+_DEBIAN = "License :: DFSG approved"
+
 # What people write into the field, without case, punctuation and words that say nothing.
 _SPELLED: Mapping[str, str] = {
     "mit": "MIT",
@@ -189,6 +213,9 @@ _SPELLED: Mapping[str, str] = {
 }
 _SAYS_NOTHING = re.compile(r"\b(?:the|licen[cs]ed?|version|software foundation|under)\b")
 
+# What the field holds where it only says that the licence is to be found in a file.
+_ELSEWHERE = re.compile(r"unknown|(?:see )?(?:the )?(?:file )?licen[cs]e(?:\.\w+)?(?: file)?|none")
+
 # Sentences that are in one licence's text and in no other's...
 _SENTENCES = (
     ("the above copyright notice and this permission notice shall be included", "MIT"),
@@ -218,16 +245,21 @@ def license_of(expression: str | None, text: str | None, classifiers: Iterable[s
     given = _expression(expression)
     if given is not None:
         return given
-    start = "License :: OSI Approved :: "
-    names = [one.removeprefix(start) for one in classifiers if one.startswith(start)]
+    start = "License :: OSI Approved"
+    said = [one.strip() for one in classifiers if one.startswith("License :: ")]
+    names = {one.removeprefix(f"{start} :: ") for one in said if one != start}
     classified = {_CLASSIFIED[name] for name in names if name in _CLASSIFIED}
-    families = {_FAMILIES[name] for name in names if name in _FAMILIES}
+    # Two that contradict each other settle nothing. One that OSI has not approved, such as
+    # "Other/Proprietary License", is none of those that are known here.
+    vague = {_FAMILIES[name] for name in names if name in _FAMILIES}
+    vague |= {name for name in names if name.startswith("License :: ")} - {_DEBIAN}
     written = _written(text or "")
     if written is not None:
-        # Two fields that contradict each other settle nothing.
-        others = classified - {written} or {f for f in families if not written.startswith(f)}
+        ids = set(re.findall(r"[^\s()]+", written))
+        others = classified - ids or {v for v in vague if not any(i.startswith(v) for i in ids)}
         return None if others else written
-    return classified.pop() if len(classified) == 1 and not families else None
+    silent = not text or _ELSEWHERE.fullmatch(" ".join(text.split()).lower())
+    return classified.pop() if len(classified) == 1 and silent and not vague else None
 
 
 def _expression(text: str | None) -> str | None:
@@ -270,7 +302,7 @@ _REPOSITORIES = (
         re.ASCII | re.IGNORECASE,
     ),
     re.compile(  # it has groups in groups
-        r"(https?://(?:www\.)?gitlab\.com(?:/[\w.-]+){2,}?)"
+        r"(https?://(?:www\.)?gitlab\.com(?:/[\w.-]+?){2,}?)"
         r"(?:\.git)?(?:/(?:-|blame|blob|commits|raw|tree|wikis)(?:/.*)?|/)?(?:[#?].*)?",
         re.ASCII | re.IGNORECASE,
     ),

@@ -198,6 +198,12 @@ class Package(Persistent):
         """Where the value of ``field`` comes from, and when it was seen; None where not said."""
         return next((source for source in self.sources if source.field == field), None)
 
+    def is_known(self, field: str) -> bool:
+        """Whether it is known what ``field`` holds, be it that there is nothing: then it has a
+        source and no value."""
+        value = getattr(self, field)
+        return (value is not None and value != ()) or self.source(field) is not None
+
     def values(self) -> Iterator[tuple[str, Any]]:
         """Each known field and its value, in the order of `FIELDS`."""
         for name in FIELDS:

@@ -8,13 +8,14 @@ not decoded; what is, has to have the right types, or the whole answer is refuse
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date, datetime, timezone
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from authdb.exceptions import AuthDBError, InvalidValue
-from authdb.fields import PROJECT_STATUS, Vulnerability, kinds, normalize_name
+from authdb.fields import PROJECT_STATUS, Source, Vulnerability, kinds, normalize_name
 from authdb.metadata import (
     declared,
     development_status,
@@ -24,39 +25,30 @@ from authdb.metadata import (
     required,
     specifier,
 )
-from authdb.releases import last_by, newest
+from authdb.releases import Dated, last_by, newest
 
-__all__ = ["Dated", "Project", "project"]
+__all__ = ["Project", "project", "told_by_index"]
 
 #: The Python for which requirements with markers are read, where the project declares none.
 PYTHON = "3.13"
 
 
-class Dated(NamedTuple):
-    """A release: its version, the day when the first of its files came, the Python it asks for."""
-
-    version: str
-    date: date
-    requires_python: str | None = None
-
-
 class Project(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an index says of a project, yanked releases left out.
 
-    ``described`` says whether the metadata is that of ``version``, the newest release: else nothing
-    is known of what follows it here. None of ``requires_dist`` means that the metadata does not
-    tell what is required, None of ``vulnerabilities`` that the index does not say.
+    Where all releases are withdrawn, there is no ``version`` and no ``last_release``. ``described``
+    says whether the metadata is that of ``version``, the newest release: else nothing is known of
+    what follows it here. ``requires`` has the specifiers by their fields; one that is not there is
+    not known. None of ``vulnerabilities`` means that the index does not say.
     """
 
     name: str
     releases: tuple[Dated, ...]
-    version: str
-    last_release: date
+    version: str | None = None
+    last_release: date | None = None
     requires_python: str | None = None
     described: bool = False
-    requirements_known: bool = False
-    requires_django: str | None = None
-    requires_drf: str | None = None
+    requires: dict[str, str | None] = {}
     django_versions: tuple[str, ...] = ()
     python_versions: tuple[str, ...] = ()
     development_status: str | None = None
@@ -76,9 +68,7 @@ class Project(msgspec.Struct, frozen=True, omit_defaults=True):
             yield "python_versions", self.python_versions
             yield "django_versions", self.django_versions
             yield "development_status", self.development_status
-            if self.requirements_known:
-                yield "requires_django", self.requires_django
-                yield "requires_drf", self.requires_drf
+            yield from self.requires.items()
             if self.vulnerabilities is not None:
                 yield "vulnerabilities", self.vulnerabilities
         if self.project_status is not None:
@@ -139,8 +129,7 @@ def project(body: bytes, name: str) -> Project:
     """Read the answer of an index.
 
     :param name: the project that was asked for
-    :raises AuthDBError: it is not what an index answers, is of another project, or there is no
-        release that was not withdrawn
+    :raises AuthDBError: it is not what an index answers, is of another project, or has no release
     """
     try:
         document = _decoder.decode(body)
@@ -151,7 +140,9 @@ def project(body: bytes, name: str) -> Project:
     releases = tuple(_releases(document.releases))
     best, last = newest(releases), last_by(releases)
     if best is None or last is None:
-        raise AuthDBError("the index has no release of it that was not withdrawn")
+        if not any(document.releases.values()):
+            raise AuthDBError("the index has no release of it")
+        return Project(normalize_name(name), (), project_status="withdrawn")
     common: dict[str, Any] = {
         "name": normalize_name(name),
         "releases": releases,
@@ -218,12 +209,17 @@ def _described(document: _Document) -> dict[str, Any]:
         "links": links(info.project_urls or {}, info.home_page),
     }
     if info.requires_dist is not None:
-        found["requirements_known"] = True
-        found["requires_django"] = required(info.requires_dist, "django", python)
-        found["requires_drf"] = required(info.requires_dist, "djangorestframework", python)
+        found["requires"] = dict(_requirements(info.requires_dist, python))
     if document.vulnerabilities is not None:
         found["vulnerabilities"] = tuple(_vulnerabilities(document.vulnerabilities))
     return found
+
+
+def _requirements(requires_dist: list[str], python: str) -> Iterator[tuple[str, str | None]]:
+    """The specifiers that can be read, by their fields."""
+    for field, name in (("requires_django", "django"), ("requires_drf", "djangorestframework")):
+        with suppress(ValueError):
+            yield field, required(requires_dist, name, python)
 
 
 def _vulnerabilities(entries: Iterable[_Vulnerability]) -> Iterator[Vulnerability]:
@@ -235,7 +231,8 @@ def _vulnerabilities(entries: Iterable[_Vulnerability]) -> Iterator[Vulnerabilit
         if name is None or name in known or entry.withdrawn is not None:
             continue
         known.add(name)
-        about = line(entry.summary, 200) or line(entry.details, 200)
+        # Details are Markdown, as a rule: without the marks of a heading they begin with.
+        about = line(entry.summary, 200) or line((entry.details or "").lstrip("# \n"), 200)
         fixed = tuple(text for version in entry.fixed_in or () if (text := _version(version)))
         yield Vulnerability(name, about, fixed)
 
@@ -246,6 +243,11 @@ def _version(text: str) -> str | None:
     except InvalidValue:
         return None
     return checked
+
+
+def told_by_index(source: Source | None, name: str) -> bool:
+    """Whether a fact of a project has an index's answer on it as its source."""
+    return source is not None and source.source.endswith(f"/{name}/json")
 
 
 def _status(document: _Document) -> str | None:

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Reading", "as_moment", "normal"]
 
 
+# Of so many packages that were looked at, one after the other, those are let go that nobody holds
+# on to: ZODB would keep them until the end of the transaction.
+_LOOKED_AT = 2000
+
+
 class Reading:
     """What `AuthDB` answers.
 
@@ -132,9 +137,11 @@ class Reading:
         Those that there were when it began: packages may be changed and removed meanwhile.
         """
         objects = self.objects
-        for docid in array("i", objects.keys()):
+        for count, docid in enumerate(array("i", objects.keys()), 1):
             if docid in objects:
                 yield objects[docid]
+            if count % _LOOKED_AT == 0:
+                self._objects_file.connection.cacheGC()
 
     def names(self) -> Iterator[str]:
         """The names of the packages, in their order. No package is read for that, and no catalog.

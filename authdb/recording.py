@@ -18,8 +18,7 @@ from authdb.exceptions import AuthDBError
 from authdb.fields import plain
 from authdb.hearing import Asked, Heard
 from authdb.output import output
-from authdb.pypi import Dated
-from authdb.releases import is_final
+from authdb.releases import Dated, is_final
 
 __all__ = ["check", "record"]
 
@@ -50,13 +49,14 @@ def record(file: Path, asked: Asked) -> int:
     packages, count = document["packages"], 0
     for heard in (*asked.heard, *asked.skipped):
         if heard.name in edition.members or heard.name in packages:
-            count += _record(packages.setdefault(heard.name, {}), heard)
+            link = edition.curated.get(heard.name, {}).get("repository")
+            count += _record(packages.setdefault(heard.name, {}), heard, link)
     if asked.platform is not None:
         document["frameworks"] = {one.name: _releases_of(one) for one in asked.frameworks}
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     with output(str(edition.facts)) as out:
         out.write(text)
-    last = max((one.seen for one in asked.heard), default=date.min)
+    last = max((one.seen for one in asked.heard if count), default=date.min)
     if last > edition.as_of:
         moved = _AS_OF.sub(rf"\g<1>{last.isoformat()}", file.read_text("utf-8"), count=1)
         with output(str(file)) as out:
@@ -64,21 +64,32 @@ def record(file: Path, asked: Asked) -> int:
     return count
 
 
-def _record(facts: dict[str, Any], heard: Heard) -> bool:
+def _record(facts: dict[str, Any], heard: Heard, link: object) -> bool:
     """Put what was heard of one package in the place of what it makes out of date; whether there
-    was something."""
+    was something.
+
+    :param link: the repository that the list has
+    """
     if heard.project is not None:
-        facts["index"] = _index(heard)
-    if heard.repository is not None:
+        facts["index"] = _unless_the_same(facts.get("index", {}), _index(heard))
+    if heard.repository is not None and heard.link == link:
         told, seen = dict(heard.repository.facts()), heard.seen.isoformat()
         origin = {"seen": seen, "source": heard.repository.source}
         commit = told.pop("last_commit", None)
-        facts["repository"] = {field: plain(value) for field, value in told.items()} | origin
-        if commit is not None:
-            entries = facts.get("commits", {}).get("last", [])
-            before = [one for one in entries if one["by"] < seen]
-            facts["commits"] = {"last": [*before, {"by": seen, "date": plain(commit)}]} | origin
+        repository = {field: plain(value) for field, value in told.items()} | origin
+        facts["repository"] = _unless_the_same(facts.get("repository", {}), repository)
+        commits = facts.setdefault("commits", {"last": [], **origin})
+        before = [one for one in commits["last"] if one["by"] < seen]
+        day = None if commit is None else plain(commit)
+        if day is not None and day not in [one["date"] for one in before[-1:]]:
+            # What was recorded of earlier days keeps its source.
+            commits["last"] = [*before, {"by": seen, "date": day, **origin}]
     return heard.project is not None or heard.repository is not None
+
+
+def _unless_the_same(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """``after``; if nothing but the day differs, ``before``, so that it stays known since when."""
+    return before if before | {"seen": after["seen"]} == after else after
 
 
 def _index(heard: Heard) -> dict[str, Any]:
@@ -95,9 +106,8 @@ def _releases_of(heard: Heard) -> dict[str, Any]:
     """The final releases, which are all that packages are held against."""
     assert heard.project is not None
     final = [one for one in heard.project.releases if is_final(one.version)]
-    releases = [{"version": one.version, "date": plain(one.date)} for one in final]
-    found = {"releases": releases, "seen": heard.seen.isoformat(), "source": heard.source}
-    requires = heard.project.requires_django
+    found = {"releases": _releases(final), "seen": heard.seen.isoformat(), "source": heard.source}
+    requires = heard.project.requires.get("requires_django")
     return found | {"requires_django": requires} if requires else found
 
 

@@ -13,17 +13,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from authdb import frameworks
+from authdb import frameworks, hosts
 from authdb.answers import Answers
 from authdb.database import AuthDB
-from authdb.editions import OF_THE_NEWEST
-from authdb.exceptions import DatabaseReadOnly, InvalidValue
+from authdb.editions import OF_REPOSITORIES, OF_THE_NEWEST
+from authdb.exceptions import DatabaseReadOnly
 from authdb.fields import Source
 from authdb.hearing import AT_ONCE, TIMEOUT, Asked, Heard, Progress, ask
 from authdb.models import Package
+from authdb.pypi import told_by_index
 
 #: What people may know better: it is filled in where nobody has said it.
 SUGGESTED = ("license", "repository", "homepage", "documentation")
+#: What the host of a repository says.
+OF_HOSTS = (*OF_REPOSITORIES, "last_commit")
 
 __all__ = ["Change", "Refreshed", "apply", "keep", "refresh"]
 
@@ -94,6 +97,8 @@ def refresh(
         timeout=timeout,
         progress=progress,
     )
+    if not dry_run:
+        keep(db.path, asked)
     return apply(db, asked, dry_run=dry_run, note=note)
 
 
@@ -108,11 +113,7 @@ def apply(db: AuthDB, asked: Asked, *, dry_run: bool = False, note: str | None =
         if package is None:
             continue
         failed += [(heard.name, reason) for reason in heard.failures]
-        try:
-            draft = _draft(package, heard)
-        except InvalidValue as error:
-            failed.append((heard.name, str(error)))
-            continue
+        draft = _draft(package, heard)
         if package.differs_from(draft):
             changes.append(Change(package.copy(), draft))
         elif not heard.failures:
@@ -124,17 +125,19 @@ def apply(db: AuthDB, asked: Asked, *, dry_run: bool = False, note: str | None =
         tuple(failed),
         asked.remarks,
     )
-    if not dry_run:
-        if changes:
-            with db.transaction(note or f"refresh: {done}"):
-                for change in changes:
-                    db.replace(change.after)
-        keep(db.path, asked)
+    if changes and not dry_run:
+        with db.transaction(note or f"refresh: {done}"):
+            for change in changes:
+                db.replace(change.after)
     return done
 
 
 def keep(folder: Path | None, asked: Asked) -> None:
-    """Keep the answers for the next time, once what they say has been written."""
+    """Keep the answers for the next time.
+
+    What they say may still have to be written, and may not be, as if another process holds the
+    database: a "nothing new" will write it then.
+    """
     with Answers(folder) as answers:
         answers.put(asked.kept)
         if asked.platform is not None:
@@ -142,10 +145,7 @@ def keep(folder: Path | None, asked: Asked) -> None:
 
 
 def _draft(package: Package, heard: Heard) -> Package:
-    """The package as it becomes.
-
-    :raises InvalidValue: a field refuses what was heard
-    """
+    """The package as it becomes."""
     draft = package.copy()
     sources = {source.field: source for source in package.sources}
 
@@ -156,12 +156,13 @@ def _draft(package: Package, heard: Heard) -> Package:
         if getattr(draft, field) != was or field not in sources:
             sources[field] = Source(field, source, heard.seen)
 
-    def is_of_an_index(field: str) -> bool:
-        return field in sources and sources[field].source.endswith(f"/{heard.name}/json")
+    def forget(field: str) -> None:
+        setattr(draft, field, None)
+        del sources[field]
 
-    if heard.repository is not None:
-        for field, value in heard.repository.facts():
-            put(field, value, heard.repository.source)
+    def is_of_an_index(field: str) -> bool:
+        return told_by_index(sources.get(field), heard.name)
+
     if heard.project is not None:
         told, suggested = dict(heard.project.facts()), dict(heard.project.suggestions())
         for field in suggested:
@@ -172,7 +173,19 @@ def _draft(package: Package, heard: Heard) -> Package:
         # What an index said of an earlier version, and says no more, is not known of this one.
         silent = {*OF_THE_NEWEST, *(SUGGESTED if heard.project.described else ())} - told.keys()
         for field in filter(is_of_an_index, silent):
-            setattr(draft, field, None)
-            del sources[field]
+            forget(field)
+    elif heard.missing and "version" in sources and sources["version"].source == heard.source:
+        # That index had it once.
+        put("project_status", "gone", heard.source)
+    here = hosts.address(draft.repository)
+    if heard.repository is not None and hosts.address(heard.link) == here:
+        for field, value in heard.repository.facts():
+            put(field, value, heard.repository.source)
+    for field in OF_HOSTS:  # what was said of a repository that it has no longer
+        there = hosts.told_of(sources.get(field))
+        if there is not None and hosts.address(there) != here:
+            forget(field)
+    if draft.last_update != package.last_update:  # it follows from the others
+        sources.pop("last_update", None)
     draft.sources = tuple(sources.values())
     return draft

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from authdb.dates import PartialDate, first_day
 from authdb.exceptions import AuthDBError, shown
-from authdb.fields import Release
 
-__all__ = ["Frameworks", "Target", "is_final", "last_by", "newest"]
+__all__ = ["Dated", "Frameworks", "Target", "is_final", "last_by", "newest"]
 
 
 class _Released(Protocol):
@@ -32,6 +31,14 @@ class _Released(Protocol):
 
 
 _R = TypeVar("_R", bound=_Released)
+
+
+class Dated(NamedTuple):
+    """A release: its version, the day when the first of its files came, the Python it asks for."""
+
+    version: str
+    date: date
+    requires_python: str | None = None
 
 
 @lru_cache(maxsize=1 << 14)
@@ -149,15 +156,17 @@ class Frameworks(NamedTuple):
     """What there is of Django and of Django REST Framework: their releases, oldest first, and the
     day when they were seen; and which Django the newest Django REST Framework asks for."""
 
-    django: tuple[Release, ...] = ()
-    drf: tuple[Release, ...] = ()
+    django: tuple[Dated, ...] = ()
+    drf: tuple[Dated, ...] = ()
     seen: date | None = None
     drf_requires: str | None = None
 
-    def current(self, day: date | None = None) -> tuple[Target | None, Target | None]:
+    def current(
+        self, day: date | None = None, python: Target | None = None
+    ) -> tuple[Target | None, Target | None]:
         """Today's Django and Django REST Framework: the newest final versions as of the end of
-        ``day``; None where no release is known."""
-        return _current(self.django, day), _current(self.drf, day)
+        ``day``, of those that ``python`` can have; None where no release is known."""
+        return _current(self.django, day, python), _current(self.drf, day, python)
 
     def fit_together(self, django: Target, drf: Target) -> bool:
         """Whether a Django REST Framework can be installed beside a Django, as far as is known:
@@ -166,14 +175,39 @@ class Frameworks(NamedTuple):
         known = self.drf_requires if newest is not None and newest.text == drf.text else None
         return known is None or django.fits(known)
 
-    def target(self, django: str) -> Target:
+    def target(self, django: str, python: Target | None = None) -> Target:
         """The Django that ``django`` stands for, among those that are known.
 
-        :raises AuthDBError: it is not a version
+        :raises AuthDBError: it is not a version, or none of its releases is for ``python``
         """
-        return Target.of(django, (one.version for one in self.django))
+        target = Target.of(django, (one.version for one in self.django))
+        versions = set(target.versions)
+        there = [one for one in self.django if one.version in versions]
+        if there and python is not None and not any(_is_for(one, python) for one in there):
+            raise AuthDBError(
+                f"Django {target.text} is not for Python {python.text}: "
+                f"it asks for {there[-1].requires_python}"
+            )
+        return target
+
+    def is_released(self, django: Target) -> bool:
+        """Whether a release of that Django is known."""
+        return not {one.version for one in self.django}.isdisjoint(django.versions)
 
 
-def _current(releases: Iterable[Release], day: date | None) -> Target | None:
-    one = newest(one for one in releases if day is None or first_day(one.date) <= day)
-    return None if one is None else Target.of(one.version, [one.version])
+def _is_for(release: Dated, python: Target) -> bool:
+    return release.requires_python is None or python.fits(release.requires_python)
+
+
+def _current(
+    releases: Iterable[Dated], day: date | None, python: Target | None = None
+) -> Target | None:
+    known = [
+        one
+        for one in releases
+        if (day is None or one.date <= day)
+        and _parsed(one.version) is not None
+        and (python is None or _is_for(one, python))
+    ]
+    one = newest(known)
+    return None if one is None else Target(one.version, (one.version,))

@@ -140,8 +140,13 @@ def _fields(before: Package | None, after: Package | None) -> list[tuple[str, st
     if before is None or after is None:
         return []
     names = before.differs_from(after)
-    # Where a fact comes from follows from the fact, as a rule; nobody wants to read it twice.
-    shown = [name for name in names if name != "sources"] or names
+    # Where a fact comes from follows from the fact, as a rule; nobody wants to read it twice. But
+    # that there is none may have become known.
+    shown = [
+        name
+        for name in FIELDS
+        if name != "sources" and (name in names or before.is_known(name) != after.is_known(name))
+    ] or names
     return [(name, _cell(name, before), _cell(name, after)) for name in shown]
 
 
@@ -153,7 +158,8 @@ def _cell(name: str, package: Package) -> str:
         return ", ".join(each.id for each in value)
     if name == "sources" and value:
         return f"of {len(value)} facts"
-    return (FIELDS[name].cell(value) if value else "") or "(unknown)"
+    text = FIELDS[name].cell(value) if value else ""
+    return text or ("(none)" if package.is_known(name) else "(unknown)")
 
 
 # -- the difference --------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class Choice(NamedTuple):
     requirements. ``day``: as of which it is told. ``django`` and ``drf``: the newest versions of
     Django and Django REST Framework by that day, or None, as they were ``seen`` on a day, or None.
     ``drf_is_for_others``: that one is not for the Django that is asked for, so that nothing was
-    held against it.
+    held against it. ``remarks``: what is odd about the question.
     """
 
     offered: list[Candidate]
@@ -88,6 +88,7 @@ class Choice(NamedTuple):
     drf: str | None
     drf_is_for_others: bool
     seen: date | None
+    remarks: tuple[str, ...] = ()
 
 
 def choose(
@@ -143,6 +144,7 @@ def choose(
         judge.newest_drf and judge.newest_drf.text,
         judge.newest_drf is not None and judge.drf is None,
         frameworks.seen,
+        judge.remarks,
     )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "contrast_table",
     "details",
     "packages_table",
+    "paragraph",
     "table",
 ]
 
@@ -164,6 +165,17 @@ def packages_table(packages: Iterable[Package | Row], columns: Sequence[str], ou
     table(columns, rows, out)
 
 
+def paragraph(text: str, out: TextIO) -> None:
+    """Write a line of text; on a terminal it wraps between words."""
+    if out.isatty():
+        from shutil import get_terminal_size
+        from textwrap import fill
+
+        width = max(get_terminal_size().columns, 20)
+        text = fill(text, width, break_long_words=False, break_on_hyphens=False)
+    out.write(f"{text}\n")
+
+
 def details(package: Package, out: TextIO, position: int = 0) -> None:
     """All that is known of one package, a line a field, with where it comes from.
 
@@ -172,8 +184,7 @@ def details(package: Package, out: TextIO, position: int = 0) -> None:
     lines = []
     for name in FIELDS:
         value, source = getattr(package, name), package.source(name)
-        # That there is none can be known too.
-        if name != "sources" and (value or source is not None):
+        if name != "sources" and package.is_known(name):
             remark = f"  [{source.source}, seen {source.seen.isoformat()}]" if source else ""
             lines.append((name, _detail(name, value) if value else "(none)", remark))
     _block(lines, out, position)
@@ -202,7 +213,11 @@ def contrast_table(packages: Sequence[Package], facts: Sequence[Fact], out: Text
     console = _console(out)
     before = 3 + max(map(len, ["fact", *(fact.name for fact in facts)]))
     at_once = max(1, (console.width - before) // (_NARROWEST + 2))
+    parts = -(-len(packages) // at_once)  # of about the same width
+    at_once = -(-len(packages) // parts)
     for start in range(0, len(packages), at_once):
+        if start:
+            out.write("\n")
         shown = [0, 1, *range(start + 2, min(start + at_once, len(packages)) + 2)]
         console.print(_side_by_side([[row[place] for place in shown] for row in (heads, *rows)]))
 

@@ -36,10 +36,11 @@ __all__ = [
 KINDS: Mapping[str, str] = {
     "stale": "no update for long",
     "replaced": "another package has followed it",
-    "deprecated": "its package index marks it so",
+    "deprecated": "it is marked so, on its package index or in its summary",
     "archived": "it is read-only, on its package index or at the host of its repository",
-    "gone": "its repository is not found any longer",
+    "gone": "it has left its package index, or its repository is not found any longer",
     "quarantined": "its package index holds it back, as it may do harm",
+    "withdrawn": "all its releases were withdrawn",
     "vulnerable": "its latest version has a known vulnerability",
     "uninstallable": "its requirements exclude today's Django, or today's Django REST Framework",
     "inactive": "its authors say so",
@@ -193,7 +194,7 @@ def _judged(package: Package, field: str) -> bool:
     """Whether it is known what ``field`` is, or that it is nothing."""
     if field == "replaced_by":  # of most packages nobody ever says that none followed them
         return True
-    return bool(getattr(package, field)) or package.source(field) is not None
+    return package.is_known(field)
 
 
 class _Check(NamedTuple):
@@ -207,11 +208,13 @@ class _Check(NamedTuple):
 
 # Kinds that are a word in a field: the kind, the field, the word, and the concern in words.
 _WORDS = (
-    ("deprecated", "project_status", "deprecated", "its package index marks it as deprecated"),
+    ("deprecated", "project_status", "deprecated", "it is marked as deprecated"),
     ("archived", "project_status", "archived", "its package index marks it as archived"),
     ("archived", "repository_status", "archived", "its repository is archived"),
+    ("gone", "project_status", "gone", "it has left its package index"),
     ("gone", "repository_status", "gone", "its repository is gone"),
     ("quarantined", "project_status", "quarantined", "its package index has put it in quarantine"),
+    ("withdrawn", "project_status", "withdrawn", "all its releases were withdrawn"),
     ("inactive", "development_status", "7 - Inactive", "its authors say that it is inactive"),
 )
 

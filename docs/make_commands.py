@@ -28,6 +28,7 @@ The database is the folder given with `--db`, else the one in the environment va
 `audit` found something, `refresh` could not hear of a package |
 | 2 | bad input: a query, a file, an option |
 | 3 | a database that is missing, locked or damaged |
+| 4 | a server that could not be reached |
 | 130 | interrupted with Ctrl-C |
 """
 

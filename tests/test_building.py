@@ -133,7 +133,8 @@ def test_what_is_built_is_what_indexing_one_by_one_makes(
             for docid in data.draw(st.lists(st.integers(1, 30), max_size=9, unique=True)):
                 name = by_docid[docid].name if docid in by_docid else data.draw(
                     st.sampled_from([name for name in NAMES if name not in
-                                     {package.name for package in by_docid.values()}])
+                                     {package.name for package in by_docid.values()}]
+                                    or [f"drf-more-{docid}"])
                 )  # fmt: skip
                 by_docid[docid] = Package(**data.draw(records(name)))
                 catalog.index_doc(docid, by_docid[docid])

@@ -121,7 +121,7 @@ def test_the_index_may_be_named_by_a_variable(stored: Path, server: IndexServer)
     [
         (["--index-url", "example.org"], "http://"),
         (["--since", "yesterday"], "a length of time"),
-        (["--at-once", "0"], "at_once"),
+        (["--at-once", "0"], "at once"),
         (["--at-once", "-1"], "a number from 0 on"),
         (["--timeout", "0"], "timeout"),
         (["--timeout", "soon"], "--timeout"),
@@ -138,7 +138,7 @@ def test_what_makes_no_sense_is_one_line(stored: Path, options: list[str], words
 
 def test_an_index_out_of_reach_is_one_line(stored: Path) -> None:
     ended = run("--db", stored, "refresh", "--index-url", "http://127.0.0.1:9/pypi")
-    told(ended, 2, "http://127.0.0.1:9/pypi/", "no connection")
+    told(ended, 4, "http://127.0.0.1:9/pypi/", "no connection")
 
 
 def test_no_database_and_no_such_package(stored: Path, server: IndexServer, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_save_records_the_facts_and_moves_the_day(
     ]
     ended = refresh(stored, server, "--save", ours)
     assert ended.status == 0, ended
-    assert ended.lines[-1] == f"recorded the facts of 14 packages in {ours}"
+    assert ended.lines[-1] == f"recorded the facts of 14 packages beside {ours}"
     text = (ours.parent.parent / "facts.json").read_text("utf-8")
     recorded = json.loads(text)
     assert text == json.dumps(recorded, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -234,7 +234,12 @@ def test_save_records_the_facts_and_moves_the_day(
     assert djoser["repository"]["last_push"] == "2026-11-20"
     assert djoser["commits"]["last"] == [
         *before["commits"]["last"],
-        {"by": TODAY, "date": "2026-11-19"},
+        {
+            "by": TODAY,
+            "date": "2026-11-19",
+            "seen": TODAY,
+            "source": "GitHub, https://github.com/sunscrapers/djoser",
+        },
     ]
     django = recorded["frameworks"]["djangorestframework"]
     assert (django["requires_django"], django["seen"]) == (">=5.2", TODAY)
@@ -252,7 +257,7 @@ def test_save_records_the_facts_and_moves_the_day(
 def test_what_was_skipped_is_recorded_too(stored: Path, server: IndexServer, ours: Path) -> None:
     without_repositories(stored, server, "djoser")
     ended = without_repositories(stored, server, "djoser", "--since", "1d", "--save", ours)
-    assert ended.lines == ["1 skipped", f"recorded the facts of 1 package in {ours}"]
+    assert ended.lines == ["1 skipped", f"recorded the facts of 1 package beside {ours}"]
     recorded = json.loads((ours.parent.parent / "facts.json").read_text("utf-8"))
     assert recorded["packages"]["djoser"]["index"]["seen"] == TODAY
 

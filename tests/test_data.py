@@ -103,6 +103,7 @@ def test_facts_have_their_shape(name: str) -> None:
     days = [entry["by"] for entry in facts["commits"]["last"]]
     assert days == sorted(set(days))
     for entry in facts["commits"]["last"]:
+        assert {"by", "date"} <= set(entry) <= {"by", "date", "seen", "source"}
         assert date.fromisoformat(entry["date"]) <= date.fromisoformat(entry["by"])
     dates = [entry["date"] for entry in facts["commits"]["last"]]
     assert dates == sorted(dates)

@@ -119,7 +119,7 @@ def test_nothing_is_empty_and_every_fact_has_a_source(name: str) -> None:
         facts = {*always, *editions.OF_THE_NEWEST, *editions.OF_REPOSITORIES}
         assert facts & set(record) <= set(record["sources"]) <= facts
         # Of what is not there it may be known that there is none.
-        assert set(record["sources"]) - set(record) <= facts - always
+        assert set(record["sources"]) - set(record) <= facts - always | {"requires_python"}
         for source in record["sources"].values():
             assert set(source) == {"source", "seen"}
             assert isinstance(source["seen"], date)
@@ -220,7 +220,9 @@ def test_an_edition_from_elsewhere(write: Callable[..., Path]) -> None:
             "version": "1.0",
             "last_release": date(2023, 1, 1),
             "releases": [{"version": "1.0", "date": date(2023, 1, 1)}],
-            "sources": dict.fromkeys(("version", "last_release", "releases"), origin),
+            "sources": dict.fromkeys(
+                ("version", "last_release", "releases", "requires_python"), origin
+            ),
         },
     ]
 

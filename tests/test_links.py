@@ -14,7 +14,7 @@ from indexserver import IndexServer, Reply, Request, closed, redirect, redirect_
 
 from authdb import Package
 from authdb.fetching import Answer, Fetcher, FetchError
-from authdb.links import Checked, check, links_of
+from authdb.links import Checked, _target, check, links_of
 from authdb.watching import Concern
 
 
@@ -336,3 +336,25 @@ def test_a_host_that_lets_nobody_in_is_no_concern_and_asked_only_once() -> None:
 def test_a_mistake_of_ours_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         check([package(repository="http://a.org/")], Fake({"http://a.org/": ZeroDivisionError()}))
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        *("http://localhost/x", "http://127.0.0.1:8080/", "http://[::1]/", "http://10.0.0.5/"),
+        *(
+            "http://192.168.1.1/",
+            "http://169.254.169.254/meta",
+            "https://db.internal/",
+            "http://[x",
+        ),
+    ],
+)
+def test_nobody_elsewhere_sends_us_to_our_own_network(there: str) -> None:
+    answer = Answer(302, {"Location": there}, b"", "")
+    assert _target("https://example.org/docs", answer) is None
+
+
+def test_within_a_network_of_ones_own_redirects_are_followed() -> None:
+    answer = Answer(302, {"Location": "http://127.0.0.1:2/b"}, b"", "")
+    assert _target("http://127.0.0.1:1/a", answer) == "http://127.0.0.1:2/b"

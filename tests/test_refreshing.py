@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import random
 import signal
@@ -21,7 +22,7 @@ from indexserver import IndexServer
 from authdb import AuthDB, Package, editions
 from authdb.answers import ANSWERS_FILE, Answers
 from authdb.exceptions import AuthDBError, DatabaseReadOnly, PackageNotFound
-from authdb.fetching import FetchError
+from authdb.fetching import Fetcher, FetchError
 from authdb.fields import Vulnerability
 from authdb.frameworks import known
 from authdb.hearing import ask
@@ -318,7 +319,7 @@ def test_an_index_that_goes_away_leaves_what_was_heard(db: AuthDB, server: Index
         ({"index_url": "ftp://example.org"}, "http"),
         ({"index_url": "example.org/pypi"}, "http"),
         ({"since": "soon"}, "a length of time"),
-        ({"at_once": 0}, "at_once"),
+        ({"at_once": 0}, "at once"),
         ({"timeout": 0}, "timeout"),
     ],
 )
@@ -389,19 +390,108 @@ def test_a_damaged_cache_is_asked_anew(folder: Path, db: AuthDB, server: IndexSe
     assert set(asked(server).values()) == {304}
 
 
-def test_a_field_that_refuses_what_is_kept_fails_that_package_only(
+def test_what_is_kept_and_no_field_can_hold_is_asked_anew(
     folder: Path, db: AuthDB, server: IndexServer
 ) -> None:
     refresh(db, index_url=server.url)
-    server.answers["drf-two"] = answer("drf-two", "2.1")
     with Answers(folder) as answers:
         kept = answers.get(f"{server.url}/drf-one/json")
         assert kept is not None
         answers.put([kept._replace(facts=kept.facts.replace(b'"1.1"', b'"1 1"'))])
+    server.clear()
+    assert str(refresh(db, index_url=server.url)) == "2 unchanged"
+    assert asked(server)["drf-one"] == 200
+
+
+def test_a_package_that_left_the_index_is_named_and_marked(db: AuthDB, server: IndexServer) -> None:
+    db.add(Package("drf-never", "It was never there"))
+    refresh(db, index_url=server.url)
+    gone = server.answers["drf-one"]
+    del server.answers["drf-one"]
     done = refresh(db, index_url=server.url)
-    ((name, reason),) = done.failed
-    assert name == "drf-one" and reason.startswith("version: ")
-    assert [change.after.name for change in done.changes] == ["drf-two"]
+    told = "the index has no such package"
+    assert done.failed == (("drf-one", told), ("drf-never", told))
+    one = db["drf-one"]
+    assert (one.project_status, one.version) == ("gone", "1.1")
+    assert db["drf-never"].project_status is None
+    # Where the index answers about nobody, it may be that it is none.
+    for name in ("drf-two", "django", "djangorestframework"):
+        del server.answers[name]
+    with pytest.raises(AuthDBError, match=r"of 5 packages: is this a package index that answers"):
+        refresh(db, index_url=server.url)
+    assert db["drf-two"].project_status is None
+    # Another index does not know it: that says nothing.
+    other = server.url.replace("127.0.0.1", "localhost")
+    server.answers["drf-two"] = answer("drf-two", "2.0")
+    db.update("drf-one", project_status=None)
+    refresh(db, index_url=other)
+    assert one.project_status is None
+    server.answers["drf-one"] = gone
+    refresh(db, index_url=server.url)
+    assert one.project_status is None and one.version == "1.1"
+
+
+def test_where_all_releases_are_withdrawn_that_is_a_fact(db: AuthDB, server: IndexServer) -> None:
+    refresh(db, index_url=server.url)
+    withdrawn = answer("drf-one", "1.0", "1.1", requires_dist=["django>=4"])
+    for files in withdrawn["releases"].values():
+        files[0]["yanked"] = True
+    server.answers["drf-one"] = withdrawn
+    done = refresh(db, index_url=server.url)
+    assert done.failed == ()
+    one = db["drf-one"]
+    assert (one.project_status, one.version, one.releases) == ("withdrawn", None, ())
+    assert (one.last_update, one.requires_django) == (None, None)
+    assert one.source("vulnerabilities") is None  # of no version is it known
+    assert str(refresh(db, index_url=server.url)) == "2 unchanged"
+
+
+def test_who_asks_is_told_to_the_index_and_to_nobody_else(
+    folder: Path, db: AuthDB, server: IndexServer
+) -> None:
+    url = server.url.replace("http://", "http://some%40one:s3cret@")
+    refresh(db, index_url=url)
+    token = base64.b64encode(b"some@one:s3cret").decode()
+    assert {r.headers.get("authorization") for r in server.requests} == {f"Basic {token}"}
+    source = db["drf-one"].source("version")
+    assert source is not None and source.source == f"{server.url}/drf-one/json"
+    with pytest.raises(FetchError) as error:
+        refresh(db, index_url="http://someone:s3cret@127.0.0.1:9/pypi")
+    assert "s3cret" not in str(error.value)
+    for file in folder.iterdir():
+        assert b"s3cret" not in file.read_bytes()
+
+
+def test_one_moment_without_an_answer_does_not_end_it(
+    db: AuthDB, server: IndexServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, asked_before = Fetcher.ask, []
+
+    def ask(self: Fetcher, method: str, url: str, *more: Any, **options: Any) -> Any:
+        asked_before.append(url)
+        if len(asked_before) == 2:
+            raise FetchError(url, "no connection", unreachable=True)
+        return whole(self, method, url, *more, **options)
+
+    monkeypatch.setattr(Fetcher, "ask", ask)
+    done = refresh(db, index_url=server.url, at_once=1)
+    assert (len(done.changes), done.failed) == (1, (("drf-two", "no connection"),))
+
+
+def test_a_silent_index_is_not_asked_for_ever(db: AuthDB, server: IndexServer) -> None:
+    server.misbehave(None, bad.slow(60))
+    for number in range(40):
+        db.add(Package(f"package-{number}", "Any"))
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="no answer in time"):
+        refresh(db, index_url=server.url, timeout=0.1, at_once=20)
+    assert len({request.path for request in server.requests}) < 43
+    assert time.monotonic() - began < 60
+
+
+def test_an_address_of_an_index_that_is_empty_is_no_wish_for_another(db: AuthDB) -> None:
+    with pytest.raises(AuthDBError, match="its address is empty"):
+        refresh(db, index_url=" ")
 
 
 def test_in_memory_nothing_is_kept(server: IndexServer) -> None:
@@ -476,6 +566,74 @@ def test_a_repository_that_moved_keeps_the_link_that_people_gave(
     one = db["drf-one"]
     assert one.repository == "https://github.com/old/drf-one"
     assert one.moved_to == "https://github.com/someone/drf-one"
+
+
+def test_what_was_said_of_another_repository_is_forgotten(db: AuthDB, server: IndexServer) -> None:
+    db.update("drf-one", repository="https://github.com/old/drf-one")
+    server.paths["/repos/old/drf-one"] = HOST | {"full_name": "old/drf-one", "archived": True}
+    server.paths["/repos/old/drf-one/commits"] = commits("2025-05-05")
+    refresh(db, index_url=server.url)
+    one = db["drf-one"]
+    assert (one.repository_status, one.last_commit) == ("archived", date(2025, 5, 5))
+    # The new one was pushed to before the old one: its last commit is asked for all the same.
+    db.update("drf-one", repository="https://github.com/someone/drf-one")
+    server.paths["/repos/someone/drf-one"] = HOST
+    server.paths["/repos/someone/drf-one/commits"] = commits("2024-02-01")
+    refresh(db, index_url=server.url)
+    assert (one.repository_status, one.last_commit) == ("active", date(2024, 2, 1))
+    # Of a host that is not asked nothing is known.
+    db.update("drf-one", repository="https://example.org/someone/drf-one")
+    refresh(db, index_url=server.url)
+    assert (one.repository_status, one.last_commit, one.last_push) == (None, None, None)
+
+
+def test_what_was_heard_of_a_link_that_was_changed_meanwhile_is_left_out(
+    db: AuthDB, server: IndexServer
+) -> None:
+    db.update("drf-one", repository="https://github.com/someone/drf-one")
+    server.paths["/repos/someone/drf-one"] = HOST | {"archived": True}
+    server.paths["/repos/someone/drf-one/commits"] = commits("2024-02-01")
+    heard = ask(db, index_url=server.url)
+    db.update("drf-one", repository="https://github.com/other/drf-one")
+    apply(db, heard)
+    assert (db["drf-one"].version, db["drf-one"].repository_status) == ("1.1", None)
+
+
+def test_the_repository_that_the_index_tells_is_asked_about_at_once(
+    db: AuthDB, server: IndexServer
+) -> None:
+    links = {"Source": "https://github.com/someone/drf-one"}
+    server.answers["drf-one"] = answer("drf-one", "1.0", project_urls=links)
+    server.paths["/repos/someone/drf-one"] = HOST
+    server.paths["/repos/someone/drf-one/commits"] = commits("2024-02-01")
+    refresh(db, index_url=server.url)
+    assert db["drf-one"].last_commit == date(2024, 2, 1)
+    assert str(refresh(db, index_url=server.url)) == "2 unchanged"
+
+
+def test_an_undo_loses_no_commit_that_the_host_told(db: AuthDB, server: IndexServer) -> None:
+    db.update("drf-one", repository="https://github.com/someone/drf-one")
+    server.paths["/repos/someone/drf-one"] = HOST
+    server.paths["/repos/someone/drf-one/commits"] = commits("2024-02-01")
+    refresh(db, index_url=server.url)
+    change = db.generation
+    # Something else than a push gives another ETag: no commit is asked for.
+    server.paths["/repos/someone/drf-one"] = HOST | {"stargazers_count": 5}
+    assert str(refresh(db, index_url=server.url)) == "2 unchanged"
+    db.undo(change)
+    assert db["drf-one"].last_commit is None
+    refresh(db, index_url=server.url)
+    assert db["drf-one"].last_commit == date(2024, 2, 1)
+
+
+def test_a_date_that_was_stated_loses_its_source_with_its_value(
+    db: AuthDB, server: IndexServer
+) -> None:
+    by_hand = {"last_update": {"source": "by hand", "seen": "2026-06-01"}}
+    db.update("drf-two", last_update="2026-06-01", sources=by_hand)
+    refresh(db, index_url=server.url)
+    two = db["drf-two"]
+    assert (two.last_update, two.source("last_update")) == (date(2024, 1, 1), None)
 
 
 def test_a_host_that_has_had_enough_is_told_once_and_the_index_goes_on(

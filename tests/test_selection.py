@@ -16,15 +16,15 @@ from test_licenses import licenses
 from authdb import AuthDB, Package, beside, columns
 from authdb.dates import PartialDate
 from authdb.exceptions import AuthDBError
-from authdb.fields import DEVELOPMENT_STATUS, PROJECT_STATUS, REPOSITORY_STATUS, Release
-from authdb.releases import Frameworks
+from authdb.fields import DEVELOPMENT_STATUS, PROJECT_STATUS, REPOSITORY_STATUS
+from authdb.releases import Dated, Frameworks
 from authdb.selection import Choice, Requirements, choose
 
 DAY = date(2021, 3, 15)
 DJANGO = ("4.2", "4.2.16", "5.1.3", "5.2", "5.2.3", "6.0.1")
 FRAMEWORKS = Frameworks(
-    tuple(Release(version, date(2020, 1, at + 1)) for at, version in enumerate(DJANGO)),
-    (Release("2.4.0", date(2019, 1, 1)), Release("3.15.2", date(2021, 3, 15))),
+    tuple(Dated(version, date(2020, 1, at + 1)) for at, version in enumerate(DJANGO)),
+    (Dated("2.4.0", date(2019, 1, 1)), Dated("3.15.2", date(2021, 3, 15))),
     date(2021, 3, 16),
 )
 ASKED = ("vulnerabilities", "requires_django", "requires_drf", "requires_python")
@@ -74,6 +74,11 @@ def test_requirements_are_read_as_people_write_them() -> None:
     read = Requirements.of(django=" 5.2 ", python="3.13", within=" 18mo", license="Permissive, mit")
     assert read == ((), "5.2", "3.13", "18mo", "permissive,MIT")
     assert Requirements.of(**read._asdict()) == read
+    # What people call them.
+    assert Requirements.of("JWT, passkeys, OpenID,2FA").needs == ("jwt", "webauthn", "oidc", "mfa")
+    some = set((Requirements.of(license="mpl,bsd,GPL-3.0").license or "").split(","))
+    assert some >= {"MPL-2.0", "BSD-3-Clause", "BSD-2-Clause", "GPL-3.0-only", "GPL-3.0-or-later"}
+    assert "LGPL-3.0-only" not in some
 
 
 @pytest.mark.parametrize(
@@ -91,7 +96,7 @@ def test_requirements_are_read_as_people_write_them() -> None:
         ({"within": "18"}, "within: a length of time"),
         ({"within": 18}, "within: "),
         ({"license": "permisive"}, "did you mean 'permissive'"),
-        ({"license": "BSD"}, "'BSD'"),
+        ({"license": "BSDish"}, "'BSDish'"),
         ({"license": "MIT OR ISC"}, "'MIT OR ISC'"),
         ({"license": "(MIT)"}, "MIT"),
         ({"license": "MIT,"}, "''"),
@@ -335,6 +340,42 @@ def test_where_todays_framework_is_for_other_djangos_nothing_is_held_against_it(
     assert not early.drf_is_for_others and early.drf == "2.4.0"
 
 
+def test_todays_frameworks_are_those_that_the_python_can_have() -> None:
+    frameworks = Frameworks(
+        (
+            Dated("5.2", date(2020, 1, 1), ">=3.10"),
+            Dated("6.0", date(2020, 6, 1), ">=3.12"),
+        ),
+        (
+            Dated("3.15.0", date(2020, 1, 1)),
+            Dated("3.16.0", date(2020, 6, 1), ">=3.10"),
+        ),
+    )
+    old = [Package("a-package", "A", requires_django="<6", requires_drf="<3.16")]
+    choice = chosen(old, frameworks=frameworks)
+    assert (names(choice), choice.django, choice.drf) == ([], "6.0", "3.16.0")
+    choice = chosen(old, frameworks=frameworks, python="3.9")
+    assert (names(choice), choice.django, choice.drf) == (["a-package"], None, "3.15.0")
+    choice = chosen(old, frameworks=frameworks, python="3.11")
+    assert (choice.django, choice.drf) == ("5.2", "3.16.0")
+    with pytest.raises(
+        AuthDBError, match=r"Django 6\.0 is not for Python 3\.11: it asks for >=3\.12"
+    ):
+        chosen(old, frameworks=frameworks, python="3.11", django="6.0")
+
+
+def test_a_django_that_nobody_has_released_is_remarked_on() -> None:
+    choice = chosen([Package("a-package", "A")], django="99")
+    assert choice.remarks == ("no release of Django 99 is known here; the newest is 6.0.1",)
+    assert chosen([], django="5.2").remarks == chosen([], django="5").remarks == ()
+
+
+def test_whichever_version_is_no_bound() -> None:
+    fields = {"requires_django": ">=0", "requires_drf": ">=0"}
+    assert reasons(fields, django="5.2")[1].startswith("= its metadata sets no bounds on Django")
+    assert reasons(fields)[2].startswith("= sets no bounds on djangorestframework")
+
+
 def test_python_is_told_only_where_it_is_asked() -> None:
     fields = {"python_versions": ["3.12", "3.13"], "requires_python": ">=3.9"}
     assert reasons(fields, python="3.13")[2] == "+ declares Python 3.13"
@@ -389,17 +430,21 @@ def test_what_its_authors_call_it(status: str, reason: str) -> None:
 def test_what_is_said_of_the_project_and_its_repository() -> None:
     assert reasons({})[4:6] == [
         "? how stable its authors call it is not known",
-        "? whether it is marked as archived on its package index or by its host is not known",
+        "? whether it is marked as archived is not known",
     ]
     found = {"sources": asked("development_status", "project_status")}
     told = reasons({**found, "repository_status": "active"})
     assert told[4:] == ["? its authors do not say how stable it is", "? its licence is not known"]
     told = reasons({"project_status": "deprecated", "repository_status": "archived"})
-    assert "- marked as deprecated on its package index" in told
+    assert "- marked as deprecated" in told
     assert "- its repository is archived" in told
     told = reasons({"project_status": "active", "repository_status": "gone"})
     assert "- its repository is gone" in told
-    assert not [reason for reason in told if "package index" in reason]
+    assert not [reason for reason in told if "marked" in reason]
+    told = reasons({"repository_status": "active"})
+    assert "? whether it is marked as archived by its package index is not known" in told
+    told = reasons({"project_status": "active"})
+    assert "? whether its repository is marked as archived is not known" in told
     moved = reasons({"moved_to": "https://example.org/new", "license": "MIT"})
     assert moved[-2:] == ["= its repository has moved to https://example.org/new", "= licence MIT"]
 
@@ -536,7 +581,7 @@ def fits(package: Package, asked: Requirements, day: date) -> bool:
     return (
         set(asked.needs) <= set(package.categories)
         and package.replaced_by is None
-        and package.project_status != "quarantined"
+        and package.project_status not in ("quarantined", "withdrawn", "gone")
         and (not django or lets_in(package.requires_django, django))
         and (not drf or lets_in(package.requires_drf, drf))
         and (not asked.python or lets_in(package.requires_python, python))

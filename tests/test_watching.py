@@ -11,8 +11,7 @@ from oracle import store
 from authdb import AuthDB, Package
 from authdb.dates import first_day
 from authdb.exceptions import AuthDBError
-from authdb.fields import Release
-from authdb.releases import Frameworks
+from authdb.releases import Dated, Frameworks
 from authdb.watching import (
     KINDS,
     LINK_KINDS,
@@ -27,11 +26,11 @@ from authdb.watching import (
 DAY = date(2026, 11, 26)
 FRAMEWORKS = Frameworks(
     (
-        Release("5.2", date(2025, 4, 2)),
-        Release("6.0.1", date(2026, 1, 6)),
-        Release("6.1a1", date(2026, 5, 1)),
+        Dated("5.2", date(2025, 4, 2)),
+        Dated("6.0.1", date(2026, 1, 6)),
+        Dated("6.1a1", date(2026, 5, 1)),
     ),
-    (Release("3.16.0", date(2025, 3, 28)), Release("3.18.3", date(2026, 9, 1))),
+    (Dated("3.16.0", date(2025, 3, 28)), Dated("3.18.3", date(2026, 9, 1))),
     date(2026, 11, 20),
 )
 NOTHING = Frameworks()
@@ -63,7 +62,7 @@ def audited(*packages: dict[str, Any], **options: Any) -> Concerns:
         (
             {"project_status": "deprecated"},
             "deprecated",
-            "its package index marks it as deprecated",
+            "it is marked as deprecated",
         ),
         ({"project_status": "archived"}, "archived", "its package index marks it as archived"),
         ({"repository_status": "archived"}, "archived", "its repository is archived"),
@@ -88,6 +87,8 @@ def audited(*packages: dict[str, Any], **options: Any) -> Concerns:
             "uninstallable",
             "requires django>=3.2,<6.0: today's is 6.0.1",
         ),
+        ({"project_status": "withdrawn"}, "withdrawn", "all its releases were withdrawn"),
+        ({"project_status": "gone"}, "gone", "it has left its package index"),
         ({"development_status": "7 - Inactive"}, "inactive", "its authors say that it is inactive"),
     ],
 )

@@ -75,6 +75,8 @@ def _write_text(choice: Choice) -> None:
 def _paragraphs(choice: Choice, width: int) -> Iterator[tuple[str, str]]:
     """Each paragraph of the answer, and how far it is indented."""
     yield _heading(choice), ""
+    for remark in choice.remarks:
+        yield f"note: {remark}", ""
     for rank, each in enumerate(choice.offered, 1):
         yield "", ""
         yield f"{rank}. {_named(each)}", ""
@@ -151,6 +153,7 @@ def _write_json(choice: Choice, explain: bool) -> None:
             "they_go_together": not choice.drf_is_for_others,
             "seen": choice.seen and choice.seen.isoformat(),
         },
+        "remarks": choice.remarks,
         "packages": choice.packages,
         "total": choice.total,
         "offered": [_candidate(each) for each in choice.offered],

@@ -12,6 +12,7 @@ from authdb.exceptions import AuthDBError
 from authdb.hearing import Asked, ask
 from authdb.progress import bar, say
 from authdb.refreshing import Refreshed, apply, keep
+from authdb.tables import paragraph
 
 __all__ = ["do_refresh"]
 
@@ -51,7 +52,7 @@ def do_refresh(options: argparse.Namespace) -> int:
         if edition is not None:
             from authdb.recording import record
 
-            print(f"recorded the facts of {plural(record(edition, asked))} in {edition}")
+            print(f"recorded the facts of {plural(record(edition, asked))} beside {edition}")
     return 1 if done.failed else 0
 
 
@@ -65,13 +66,18 @@ def _edition(options: argparse.Namespace) -> Path | None:
     from authdb.recording import check
 
     file = Path(options.save) if options.save else editions.path("today")
+    if not options.save and not (file.parent.parent.parent / "pyproject.toml").exists():
+        # Installed, they are not a person's to write: the next installation would undo it.
+        raise AuthDBError(
+            "--save: name the edition of a list of yours, such as editions/today.toml"
+        )
     check(file)
     return file
 
 
 def _written(options: argparse.Namespace, asked: Asked, plan: Refreshed) -> Refreshed:
+    keep(folder(options), asked)
     if not plan.changes:  # nobody has to wait for that
-        keep(folder(options), asked)
         return plan
     with opened(options, read_only=False) as db:
         return apply(db, asked, note=options.note)
@@ -81,4 +87,5 @@ def _tell(done: Refreshed) -> None:
     print(done)
     names = [change.after.name for change in done.changes]
     if names:
-        print(f"changed: {', '.join(names[:_NAMES])}{', ...' * (len(names) > _NAMES)}")
+        more = ", ..." if len(names) > _NAMES else ""
+        paragraph(f"changed: {', '.join(names[:_NAMES])}{more}", sys.stdout)

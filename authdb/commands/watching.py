@@ -96,6 +96,8 @@ def do_audit(options: argparse.Namespace) -> int:
         _dump(about | _as_object(found) | ({} if checked is None else _links(checked)))
     else:
         _write(found)
+        if checked is not None and checked.offline:
+            print("no link could be checked")
     if lacking:
         say(f"today's {' and '.join(lacking)}: not known, so nothing was held against it")
     if checked is not None:
@@ -131,8 +133,10 @@ def _write(found: Concerns) -> None:
         + (f"; {found.accepted:,} accepted" if found.accepted else "")
     )
     if found.unknown:
+        from authdb.tables import paragraph
+
         facts = (f"{field} of {count:,}" for field, count in found.unknown.items())
-        print(f"not known, and so not judged: {', '.join(facts)}")
+        paragraph(f"not known, and so not judged: {', '.join(facts)}", sys.stdout)
 
 
 def _grouped(found: Sequence[Concern]) -> None:

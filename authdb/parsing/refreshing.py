@@ -42,7 +42,7 @@ def add_refresh(commands: Any) -> None:
         nargs="?",
         const="",
         help="record the facts beside that edition of the list too, and move its day; if no file "
-        "is named, those of the list that comes with authdb",
+        "is named, of that which comes with authdb, in a checkout of it",
     )
     parser.add_argument("--note", metavar="TEXT", help="what is done, for the history")
     parser.add_argument(

@@ -32,9 +32,9 @@ def add_audit(commands: Any) -> None:
         "audit",
         "tell which packages give cause for concern",
         "The kinds of concern: stale, replaced, deprecated, archived, gone, quarantined, "
-        "vulnerable, uninstallable (its requirements exclude today's Django or Django REST "
-        "Framework), inactive; with --links also dead and moved. What is not known is no concern, "
-        "but counted. The status is 1 if there is any concern, 0 if there is none.",
+        "withdrawn, vulnerable, uninstallable (its requirements exclude today's Django or Django "
+        "REST Framework), inactive; with --links also dead and moved. What is not known is no "
+        "concern, but counted. The status is 1 if there is any concern, 0 if there is none.",
     )
     parser.add_argument(
         "names", metavar="NAME", nargs="*", help="the name of a package; else all are looked at"
