@@ -49,8 +49,10 @@ def record(file: Path, asked: Asked) -> int:
     packages, count = document["packages"], 0
     for heard in (*asked.heard, *asked.skipped):
         if heard.name in edition.members or heard.name in packages:
-            link = edition.curated.get(heard.name, {}).get("repository")
-            count += _record(packages.setdefault(heard.name, {}), heard, link)
+            facts = packages.get(heard.name, {})
+            if _record(facts, heard, edition.curated.get(heard.name, {}).get("repository")):
+                packages[heard.name] = facts
+                count += 1
     if asked.platform is not None:
         document["frameworks"] = {one.name: _releases_of(one) for one in asked.frameworks}
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -68,6 +70,7 @@ def _record(facts: dict[str, Any], heard: Heard, link: object) -> bool:
     """Put what was heard of one package in the place of what it makes out of date; whether there
     was something.
 
+    :param facts: what was recorded; it is changed
     :param link: the repository that the list has
     """
     if heard.project is not None:
@@ -84,7 +87,7 @@ def _record(facts: dict[str, Any], heard: Heard, link: object) -> bool:
         if day is not None and day not in [one["date"] for one in before[-1:]]:
             # What was recorded of earlier days keeps its source.
             commits["last"] = [*before, {"by": seen, "date": day, **origin}]
-    return heard.project is not None or heard.repository is not None
+    return heard.project is not None or (heard.repository is not None and heard.link == link)
 
 
 def _unless_the_same(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
