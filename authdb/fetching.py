@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from urllib3 import (
     BaseHTTPResponse,
@@ -84,6 +85,7 @@ class Fetcher:
             "headers": {"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip"},
         }
         self._pools: dict[str | None, PoolManager] = {}
+        self._proxies = getproxies()  # once: that looks through the whole environment
         self._making = threading.Lock()
         self._stopped = threading.Event()
         # One new try where there is no connection: a name that is unknown stays so for a while.
@@ -187,10 +189,8 @@ class Fetcher:
 
     def _pool(self, url: str) -> PoolManager:
         """The connections that lead to ``url``: by the proxy that the environment names, if any."""
-        from urllib.request import getproxies, proxy_bypass
-
         parts = urlsplit(url)
-        proxy = getproxies().get(parts.scheme)
+        proxy = self._proxies.get(parts.scheme)
         if proxy and proxy_bypass(parts.hostname or ""):
             proxy = None
         with self._making:

@@ -23,12 +23,12 @@ from authdb.hearing import AT_ONCE, TIMEOUT, Asked, Heard, Progress, ask
 from authdb.models import Package
 from authdb.pypi import told_by_index
 
+__all__ = ["Change", "Refreshed", "apply", "keep", "plan", "refresh"]
+
 #: What people may know better: it is filled in where nobody has said it.
 SUGGESTED = ("license", "repository", "homepage", "documentation")
 #: What the host of a repository says.
 OF_HOSTS = (*OF_REPOSITORIES, "last_commit")
-
-__all__ = ["Change", "Refreshed", "apply", "keep", "refresh"]
 
 
 class Change(NamedTuple):
@@ -43,6 +43,7 @@ class Refreshed(NamedTuple):
 
     ``failed`` has the name of each package of which not all could be heard, and why; ``skipped``
     are those that were asked about a short while ago; ``remarks`` concern no single package.
+    ``state`` is that of the database for which it was worked out.
     """
 
     changes: tuple[Change, ...]
@@ -50,6 +51,7 @@ class Refreshed(NamedTuple):
     skipped: tuple[str, ...]
     failed: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
+    state: tuple[int, bytes]
 
     def __str__(self) -> str:
         counts = (
@@ -97,13 +99,15 @@ def refresh(
         timeout=timeout,
         progress=progress,
     )
-    if not dry_run:
-        keep(db.path, asked)
-    return apply(db, asked, dry_run=dry_run, note=note)
+    done = plan(db, asked)
+    if dry_run:
+        return done
+    keep(db.path, asked)
+    return apply(db, asked, done, note=note)
 
 
-def apply(db: AuthDB, asked: Asked, *, dry_run: bool = False, note: str | None = None) -> Refreshed:
-    """Write what was heard, in one transaction; the second step of `refresh`.
+def plan(db: AuthDB, asked: Asked) -> Refreshed:
+    """What is to be written of what was heard; the second step of `refresh`, which writes nothing.
 
     Packages that were removed meanwhile are left out.
     """
@@ -118,18 +122,30 @@ def apply(db: AuthDB, asked: Asked, *, dry_run: bool = False, note: str | None =
             changes.append(Change(package.copy(), draft))
         elif not heard.failures:
             unchanged += 1
-    done = Refreshed(
-        tuple(changes),
-        unchanged,
-        tuple(one.name for one in asked.skipped),
-        tuple(failed),
-        asked.remarks,
-    )
-    if changes and not dry_run:
+    skipped = tuple(one.name for one in asked.skipped)
+    return Refreshed(tuple(changes), unchanged, skipped, tuple(failed), asked.remarks, _state(db))
+
+
+def apply(
+    db: AuthDB, asked: Asked, planned: Refreshed | None = None, *, note: str | None = None
+) -> Refreshed:
+    """Write what was heard, in one transaction; the last step of `refresh`.
+
+    :param planned: what `plan` gave. If the database has changed since, it is planned anew
+    :returns: what was written
+    """
+    done = planned
+    if done is None or done.state != _state(db):
+        done = plan(db, asked)
+    if done.changes:
         with db.transaction(note or f"refresh: {done}"):
-            for change in changes:
+            for change in done.changes:
                 db.replace(change.after)
     return done
+
+
+def _state(db: AuthDB) -> tuple[int, bytes]:
+    return db.generation, db._root["token"]
 
 
 def keep(folder: Path | None, asked: Asked) -> None:

@@ -11,7 +11,7 @@ from authdb.commands.common import folder, opened, planned, plural
 from authdb.exceptions import AuthDBError
 from authdb.hearing import Asked, ask
 from authdb.progress import bar, say
-from authdb.refreshing import Refreshed, apply, keep
+from authdb.refreshing import Refreshed, apply, keep, plan
 from authdb.tables import paragraph
 
 __all__ = ["do_refresh"]
@@ -36,8 +36,8 @@ def do_refresh(options: argparse.Namespace) -> int:
             timeout=options.timeout,
             progress=progress,
         )
-        plan = apply(db, asked, dry_run=True)
-    done = plan if options.dry_run else _written(options, asked, plan)
+        found = plan(db, asked)
+    done = found if options.dry_run else _written(options, asked, found)
     for remark in done.remarks:
         say(remark)
     for name, reason in done.failed:
@@ -75,12 +75,12 @@ def _edition(options: argparse.Namespace) -> Path | None:
     return file
 
 
-def _written(options: argparse.Namespace, asked: Asked, plan: Refreshed) -> Refreshed:
+def _written(options: argparse.Namespace, asked: Asked, what: Refreshed) -> Refreshed:
     keep(folder(options), asked)
-    if not plan.changes:  # nobody has to wait for that
-        return plan
+    if not what.changes:  # nobody has to wait for that
+        return what
     with opened(options, read_only=False) as db:
-        return apply(db, asked, note=options.note)
+        return apply(db, asked, what, note=options.note)
 
 
 def _tell(done: Refreshed) -> None:
