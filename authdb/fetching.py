@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -85,7 +86,6 @@ class Fetcher:
             "headers": {"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip"},
         }
         self._pools: dict[str | None, PoolManager] = {}
-        self._proxies = getproxies()  # once: that looks through the whole environment
         self._making = threading.Lock()
         self._stopped = threading.Event()
         # One new try where there is no connection: a name that is unknown stays so for a while.
@@ -186,6 +186,11 @@ class Fetcher:
                 raise
             response.release_conn()
             return Answer(response.status, response.headers, body, url)
+
+    @cached_property
+    def _proxies(self) -> Mapping[str, str]:
+        # Once: that looks through the whole environment.
+        return getproxies()
 
     def _pool(self, url: str) -> PoolManager:
         """The connections that lead to ``url``: by the proxy that the environment names, if any."""
