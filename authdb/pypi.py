@@ -188,9 +188,12 @@ def _height(release: Dated) -> tuple[bool, Any]:
 def _day(file: _File) -> date | None:
     text = file.upload_time_iso_8601 or ""
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        if len(text) == 10:
+            return date.fromisoformat(text)
+        # `datetime.fromisoformat` does not read all of RFC 3339 before Python 3.11.
+        moment = msgspec.convert(text, datetime)
         return (moment.astimezone(timezone.utc) if moment.tzinfo else moment).date()
-    except (ValueError, OverflowError):
+    except (msgspec.ValidationError, ValueError, OverflowError):
         return None
 
 

@@ -708,6 +708,7 @@ def test_a_proxy_that_is_of_no_use(
 ) -> None:
     for scheme in "http", "https":
         monkeypatch.setenv(f"{scheme}_proxy", proxy)
+    for scheme in "http", "https":
         error = failure(fetcher, f"{scheme}://index.invalid/a")
         assert error.reason.startswith(reason)
         assert error.unreachable == bool(reason)
