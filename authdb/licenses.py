@@ -36,16 +36,13 @@ LICENSES: Mapping[str, frozenset[str]] = {
 
 # Ids that SPDX gave up in favour of two: they say no more than that one of these is meant.
 _GNU = ("AGPL-3.0", "GPL-2.0", "GPL-3.0", "LGPL-2.0", "LGPL-2.1", "LGPL-3.0")
-_NEWER = {name: f"{name},{name}-only,{name}-or-later" for name in _GNU} | {
-    f"{name}+": f"{name},{name}-or-later" for name in _GNU
-}
 
 
 def read_licenses(text: str) -> str:
-    """Names of `LICENSES` and SPDX ids, in the one way to write them.
+    """Names of `LICENSES`, families such as BSD, and SPDX ids, in the one way to write them.
 
     :param text: with commas between them
-    :raises AuthDBError: one of them is neither
+    :raises AuthDBError: one of them is none of these
     """
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
@@ -58,8 +55,8 @@ def read_licenses(text: str) -> str:
             known = str(canonicalize_license_expression(word))
         except InvalidLicenseExpression:
             known = ""
-        if not known and (family := _family(word)):
-            found += family
+        if not known and _family(word):
+            found.append(word.upper())
             continue
         if not known or re.search(r"[\s()]", known):
             hint = nearest(word[:60], [*LICENSES, *LICENSES["permissive"], *LICENSES["copyleft"]])
@@ -67,21 +64,33 @@ def read_licenses(text: str) -> str:
                 f"a licence is {', '.join(LICENSES)}, or an SPDX id such as MIT, "
                 f"not {shown(word)}{hint}"
             )
-        found.append(_NEWER.get(known) or known.removesuffix("+"))
+        found.append(known if known.removesuffix("+") in _GNU else known.removesuffix("+"))
     return ",".join(dict.fromkeys(found))
 
 
-def _family(word: str) -> list[str]:
+def _family(word: str) -> frozenset[str]:
     """The licences that are called by one word, such as BSD or GPL; none for another word."""
     start = f"{word.lower()}-"
     if not re.fullmatch(r"[a-z]+-", start):
-        return []
-    return sorted(i for ids in LICENSES.values() for i in ids if i.lower().startswith(start))
+        return frozenset()
+    return frozenset(i for ids in LICENSES.values() for i in ids if i.lower().startswith(start))
 
 
 def spdx_ids(licenses: str) -> frozenset[str]:
     """The SPDX ids that what `read_licenses` gave stands for."""
-    return frozenset[str]().union(*(LICENSES.get(word, {word}) for word in licenses.split(",")))
+    return frozenset[str]().union(*map(_meant, licenses.split(",")))
+
+
+def _meant(word: str) -> frozenset[str]:
+    if word in LICENSES:
+        return LICENSES[word]
+    plain = word.removesuffix("+")
+    if plain in _GNU:
+        newer = {f"{plain}-or-later"} if word != plain else {f"{plain}-only", f"{plain}-or-later"}
+        return frozenset({plain, *newer})
+    # An id that is known, such as MIT, is that one alone, not MIT-0 as well.
+    known = any(word in ids for ids in LICENSES.values())
+    return frozenset({word}) if known else _family(word) or frozenset({word})
 
 
 @lru_cache(maxsize=1 << 12)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.licenses import canonicalize_license_expression
 
-from authdb.licenses import LICENSES, license_fits
+from authdb.exceptions import AuthDBError
+from authdb.licenses import LICENSES, license_fits, read_licenses, spdx_ids
 
 
 @pytest.mark.parametrize("ids", LICENSES.values())
@@ -88,3 +89,31 @@ def test_an_expression_means_what_its_tree_does(
 ) -> None:
     text, means, _ = drawn
     assert license_fits(text, frozenset(ids)) is means(ids)
+
+
+@pytest.mark.parametrize(
+    ("words", "fitting", "others"),
+    [
+        ("mit", {"MIT"}, {"MIT-0", "ISC"}),
+        ("bsd", {"BSD-2-Clause", "BSD-3-Clause", "BSD-2-Clause-Views"}, {"0BSD", "MIT"}),
+        ("GPL", {"GPL-2.0-only", "GPL-3.0-or-later"}, {"LGPL-3.0-only", "AGPL-3.0-only"}),
+        ("GPL-3.0", {"GPL-3.0-only", "GPL-3.0-or-later", "GPL-3.0"}, {"GPL-2.0-only"}),
+        ("GPL-3.0+", {"GPL-3.0-or-later"}, {"GPL-3.0-only"}),
+        ("gpl-3.0-only", {"GPL-3.0-only"}, {"GPL-3.0-or-later"}),
+        ("permissive,mpl", {"MIT", "MPL-2.0"}, {"GPL-3.0-only"}),
+        ("Apache-2.0+", {"Apache-2.0"}, {"MIT"}),
+        ("Zimbra-1.3", {"Zimbra-1.3"}, {"MIT"}),
+    ],
+)
+def test_what_words_stand_for(words: str, fitting: set[str], others: set[str]) -> None:
+    read = read_licenses(words)
+    ids = spdx_ids(read)
+    assert fitting <= ids and not others & ids
+    assert spdx_ids(read_licenses(read)) == ids
+
+
+@pytest.mark.parametrize("words", ["", "mit,", "free", "MIT OR ISC", "(MIT)", "bsd-", "g p l"])
+def test_what_is_no_licence_is_told_in_a_line(words: str) -> None:
+    with pytest.raises(AuthDBError, match="a licence is permissive, copyleft, or an SPDX id") as e:
+        read_licenses(words)
+    assert "\n" not in str(e.value)
