@@ -338,9 +338,8 @@ def _as_of(facts: Mapping[str, Any], day: date) -> dict[str, object]:
     sources: dict[str, object] = {}
 
     def put(field: str, value: object, origin: Mapping[str, Any], known: bool = False) -> None:
-        if value:
+        if value or known:  # that there is none can be known too, and takes the place of a value
             found[field] = value
-        if value or known:  # that there is none can be known too
             sources[field] = {
                 "source": str(origin["source"]),
                 "seen": date.fromisoformat(origin["seen"]),

@@ -233,7 +233,8 @@ class Hosts:
         told, commit = place.host.project(answer), known
         if told.pushed is None or known is None or told.pushed > known:
             commits = self._get(place.host, f"{place.address}/{place.host.commits}", {})
-            # Of an empty repository GitHub answers 409.
+            if commits.status not in (200, 404, 409):  # of an empty one hosts answer such
+                raise AuthDBError(f"{place.address}: its commits: {commits.reason}")
             moment = place.host.commit(commits) if commits.status == 200 else None
             commit = None if moment is None else _day(moment)
         moved = _link(told.link) if told.path.lower() != place.path.lower() else None

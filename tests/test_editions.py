@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from authdb import editions
+from authdb import AuthDB, editions
 from authdb.exceptions import AuthDBError, LoadError
+from authdb.importing import load
+from authdb.loaders import Loader
 from authdb.models import Package
 
 FOURTEEN = [
@@ -114,12 +116,12 @@ def test_records_make_packages(name: str) -> None:
 def test_nothing_is_empty_and_every_fact_has_a_source(name: str) -> None:
     always = {"last_commit", "last_release", "releases", "version", "requires_python"}
     for record in read(editions.path(name)):
-        assert all(record.values())
         assert "last_update" not in record
         facts = {*always, *editions.OF_THE_NEWEST, *editions.OF_REPOSITORIES}
-        assert facts & set(record) <= set(record["sources"]) <= facts
-        # Of what is not there it may be known that there is none.
-        assert set(record["sources"]) - set(record) <= facts - always | {"requires_python"}
+        assert facts & set(record) == set(record["sources"])
+        # Of what is empty it is known that there is none.
+        empty = {field for field, value in record.items() if not value}
+        assert empty <= facts - always | {"requires_python"}
         for source in record["sources"].values():
             assert set(source) == {"source", "seen"}
             assert isinstance(source["seen"], date)
@@ -219,6 +221,7 @@ def test_an_edition_from_elsewhere(write: Callable[..., Path]) -> None:
             "replaced_by": "beta",
             "version": "1.0",
             "last_release": date(2023, 1, 1),
+            "requires_python": None,
             "releases": [{"version": "1.0", "date": date(2023, 1, 1)}],
             "sources": dict.fromkeys(
                 ("version", "last_release", "releases", "requires_python"), origin
@@ -272,7 +275,7 @@ def test_requires_python_is_that_of_the_version(write: Callable[..., Path]) -> N
     facts = facts_of(("2.0", "2023-01-01"), ("1.9", "2023-06-01"), requires_python=">=3.99")
     releases = facts["index"]["releases"]
     releases[1]["requires_python"] = ">=2.7"
-    assert "requires_python" not in read(write(facts={"beta": facts}))[0]
+    assert read(write(facts={"beta": facts}))[0]["requires_python"] is None
     releases[0]["requires_python"] = ">=3.8"
     record = read(write(facts={"beta": facts}))[0]
     assert record["requires_python"] == ">=3.8"
@@ -294,7 +297,8 @@ def test_that_there_is_none_is_known_where_it_was_seen(write: Callable[..., Path
     facts["repository"] = {**host, "repository_status": "archived", "moved_to": None}
     record = read(write(facts={"beta": facts}))[0]
     assert record["requires_django"] == "<=1.7"
-    assert not {"vulnerabilities", "requires_drf", "repository_status"} & set(record)
+    assert (record["vulnerabilities"], record["requires_drf"]) == ([], None)
+    assert "repository_status" not in record
     assert {"vulnerabilities", "requires_drf", "requires_django"} <= set(record["sources"])
     assert "repository_status" not in record["sources"]
     later = read(write(EDITION.replace("2024-02-26", "2024-02-27"), facts={"beta": facts}))[0]
@@ -515,3 +519,18 @@ def test_facts_that_are_none(write: Callable[..., Path], tmp_path: Path, text: s
 def test_facts_of_another_shape(write: Callable[..., Path], facts: Any) -> None:
     said = mistake(write(facts={"beta": facts}))
     assert "facts.json: the facts of 'beta' do not have the shape that data/README.md gives" in said
+
+
+def test_what_is_known_not_to_be_takes_the_place_of_what_was_known(
+    write: Callable[..., Path],
+) -> None:
+    told = {"vulnerabilities": [{"id": "CVE-2024-1"}], "requires_drf": "<3"}
+    with AuthDB.in_memory() as db:
+        load(db, Loader(write(facts={"beta": facts_of(("1.0", "2023-01-01"), **told)})))
+        assert db["beta"].vulnerabilities and db["beta"].requires_drf == "<3"
+        none = {"vulnerabilities": [], "requires_drf": None}
+        newer = write(facts={"beta": facts_of(("1.0", "2023-01-01"), **none)})
+        assert load(db, Loader(newer)).changed == 1
+        assert (db["beta"].vulnerabilities, db["beta"].requires_drf) == ((), None)
+        assert db["beta"].is_known("vulnerabilities")
+        assert load(db, Loader(newer)).changed == 0

@@ -184,6 +184,15 @@ def test_commits_are_asked_for_where_nobody_says_when_something_was_pushed(
     assert told(hosts, GITLAB, known_commit=date(2026, 11, 30)).last_commit is not None
 
 
+@pytest.mark.parametrize("code", [403, 500])
+def test_commits_that_could_not_be_heard_are_not_taken_for_none(
+    server: IndexServer, hosts: Hosts, code: int
+) -> None:
+    server.paths[f"{AT_GITHUB}/commits"] = status(code)
+    with pytest.raises(AuthDBError, match=f"its commits: {code}"):
+        told(hosts)
+
+
 @pytest.mark.parametrize(
     "commits",
     [
