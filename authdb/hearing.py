@@ -6,6 +6,7 @@ Nothing is written here. One package of which nothing can be heard does not keep
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +15,6 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 import msgspec
-from urllib3.util import make_headers
 
 from authdb import hosts
 from authdb.answers import Answers, Kept
@@ -219,18 +219,16 @@ class _Index(NamedTuple):
         from distlib.index import DEFAULT_INDEX
 
         given = (os.environ.get("AUTHDB_INDEX_URL") or DEFAULT_INDEX) if url is None else url
-        address, headers = given.strip(), {}
-        start, at, rest = address.rpartition("@")
-        scheme, slashes, identity = start.partition("://")
-        if at and slashes and "/" not in identity:
-            address = f"{scheme}://{rest}"
-            headers = make_headers(basic_auth=unquote(identity))
+        address, headers = _without_identity(given.strip())
+        if "@" in address.partition("://")[2].partition("/")[0] or "://" not in address:
+            # Not quoted: there may be a password in it.
+            raise AuthDBError("the index: its address begins with http:// or https:// and a host")
         try:
             base = (kinds.URL.check("the index", address) or "").rstrip("/")
         except InvalidValue as error:
-            raise AuthDBError(str(error)) from None
-        if not base:
-            raise AuthDBError("the index: its address is empty")
+            raise AuthDBError(f"the index: {error.reason}") from None
+        if "?" in base or "#" in base:
+            raise AuthDBError("the index: its address has neither a query (?) nor a fragment (#)")
         title = "PyPI JSON, /pypi" if base == DEFAULT_INDEX.rstrip("/") else None
         return cls(base, title, headers)
 
@@ -241,6 +239,17 @@ class _Index(NamedTuple):
     def source(self, name: str) -> str:
         """The same, as the source of a fact."""
         return f"{self.title or self.base}/{name}/json"
+
+
+def _without_identity(url: str) -> tuple[str, Mapping[str, str]]:
+    """The address without the name and the password in it, and the header that tells them."""
+    scheme, slashes, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    identity, at, host = authority.rpartition("@")
+    if not (slashes and at):
+        return url, {}
+    told = base64.b64encode(unquote(identity).encode()).decode()
+    return f"{scheme}://{host}{slash}{path}", {"Authorization": f"Basic {told}"}
 
 
 class _Missing(AuthDBError):

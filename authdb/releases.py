@@ -181,8 +181,8 @@ class Frameworks(NamedTuple):
         :raises AuthDBError: it is not a version, or none of its releases is for ``python``
         """
         target = Target.of(django, (one.version for one in self.django))
-        versions = set(target.versions)
-        there = [one for one in self.django if one.version in versions]
+        versions = set(map(_parsed, target.versions))
+        there = [one for one in self.django if _parsed(one.version) in versions]
         if there and python is not None and not any(_is_for(one, python) for one in there):
             raise AuthDBError(
                 f"Django {target.text} is not for Python {python.text}: "
@@ -192,7 +192,8 @@ class Frameworks(NamedTuple):
 
     def is_released(self, django: Target) -> bool:
         """Whether a release of that Django is known."""
-        return not {one.version for one in self.django}.isdisjoint(django.versions)
+        versions = set(map(_parsed, django.versions))
+        return any(_parsed(one.version) in versions for one in self.django)
 
 
 def _is_for(release: Dated, python: Target) -> bool:

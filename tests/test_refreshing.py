@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import indexserver as bad
 import pytest
@@ -489,9 +490,26 @@ def test_a_silent_index_is_not_asked_for_ever(db: AuthDB, server: IndexServer) -
     assert time.monotonic() - began < 60
 
 
-def test_an_address_of_an_index_that_is_empty_is_no_wish_for_another(db: AuthDB) -> None:
-    with pytest.raises(AuthDBError, match="its address is empty"):
-        refresh(db, index_url=" ")
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(" ", "http://me:SECRET/x@host/pypi", "me:SECRET@host/pypi", "http:me:SECRET@host"),
+        *("http:///me:SECRET@host", "http://me:SECRET@", "ftp://me:SECRET@host/pypi"),
+        *("http://me:SECRET@127.0.0.1:9/pypi?token=SECRET", "http://127.0.0.1:9/pypi#SECRET"),
+    ],
+)
+def test_an_address_that_is_none_is_told_without_what_may_be_secret(db: AuthDB, url: str) -> None:
+    with pytest.raises(AuthDBError) as error:
+        refresh(db, index_url=url)
+    assert "SECRET" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("identity", ["me:日本", "me:a%40b", "me:"])
+def test_any_name_and_password_can_be_told(db: AuthDB, server: IndexServer, identity: str) -> None:
+    refresh(db, index_url=server.url.replace("http://", f"http://{identity}@"))
+    told = {request.headers["authorization"].split()[1] for request in server.requests}
+    assert [base64.b64decode(each).decode() for each in told] == [unquote(identity)]
 
 
 def test_in_memory_nothing_is_kept(server: IndexServer) -> None:

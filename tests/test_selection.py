@@ -365,7 +365,7 @@ def test_todays_frameworks_are_those_that_the_python_can_have() -> None:
 def test_a_django_that_nobody_has_released_is_remarked_on() -> None:
     choice = chosen([Package("a-package", "A")], django="99")
     assert choice.remarks == ("no release of Django 99 is known here; the newest is 6.0.1",)
-    assert chosen([], django="5.2").remarks == chosen([], django="5").remarks == ()
+    assert chosen([], django="5.2").remarks == chosen([], django="5.2.0").remarks == ()
 
 
 def test_whichever_version_is_no_bound() -> None:

@@ -66,8 +66,12 @@ def _edition(options: argparse.Namespace) -> Path | None:
     from authdb.recording import check
 
     file = Path(options.save) if options.save else editions.path("today")
-    if not options.save and not (file.parent.parent.parent / "pyproject.toml").exists():
-        # Installed, they are not a person's to write: the next installation would undo it.
+    checkout = Path(__file__).parent.parent.parent
+    if not options.save and not (
+        (checkout / "pyproject.toml").exists() and file.is_relative_to(checkout / "data")
+    ):
+        # Installed, they are not a person's to write: the next installation would undo it. Nor are
+        # those of another checkout than that of this code.
         raise AuthDBError(
             "--save: name the edition of a list of yours, such as editions/today.toml"
         )
