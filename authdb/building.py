@@ -27,7 +27,7 @@ from authdb.bulk import Ref, Shell, Sink, record, tree
 from authdb.catalog import new_catalog
 from authdb.dates import PartialDate
 from authdb.files import sync_folder
-from authdb.gathering import DATES, Gathered
+from authdb.gathering import DATES, GATHERED, Gathered, columns_of
 from authdb.sinks import FileSink, StorageSink
 from authdb.wording import Written
 from authdb.worker import TEXTS, Apart, Here
@@ -92,9 +92,15 @@ class Builder:
         :param docids: ascending, and after all that were added before
         :param states: what they are stored as, see `Gathered.add`; each `fits`
         """
-        docids, states = array("i", docids), list(states)
-        self.gathered.add(docids, states)
-        self._tell("add", docids, [[state.get(field) for state in states] for field in TEXTS])
+        self.add_columns(docids, columns_of(list(states), (*GATHERED, "description")))
+
+    def add_columns(self, docids: Iterable[int], columns: Mapping[str, Sequence[Any]]) -> None:
+        """As `add`, of packages whose values are in columns already, as `Gathered.add_columns` has
+        them, and ``description``."""
+        docids = array("i", docids)
+        self.gathered.add_columns(docids, columns)
+        nothing = [None] * len(docids)
+        self._tell("add", docids, [columns.get(field, nothing) for field in TEXTS])
         if self._held is not None and len(self.gathered) >= _APART:
             with suppress(OSError):  # where no process can be started, this one does it
                 self._texts = Apart(self._folder)

@@ -15,12 +15,28 @@ from itertools import accumulate
 from typing import Any
 
 from authdb.dates import PartialDate, first_day
+from authdb.models import later
 
-__all__ = ["DATES", "ROW_FIELDS", "SEPARATOR", "Gathered", "Rows", "last_update", "row"]
+__all__ = [
+    "DATES",
+    "GATHERED",
+    "ROW_FIELDS",
+    "SEPARATOR",
+    "Gathered",
+    "Rows",
+    "columns_of",
+    "last_update",
+    "row",
+]
 
 #: The fields of a `row`, in order.
 ROW_FIELDS = (
     *("name", "title", "last_update", "last_commit", "last_release"),
+    *("version", "license", "categories"),
+)
+#: What is taken of a package: its values of these fields, as they are stored.
+GATHERED = (
+    *("name", "title", "last_commit", "last_release", "stated_update"),
     *("version", "license", "categories"),
 )
 #: What stands between the fields of a row: the checks of fields refuse control characters.
@@ -32,12 +48,13 @@ DATES = ("last_update", "last_release", "last_commit")
 
 def last_update(state: Mapping[str, Any]) -> date | PartialDate | None:
     """`Package.last_update`, of a package's state."""
-    commit, release = state.get("last_commit"), state.get("last_release")
-    if commit is None or release is None:
-        known: date | PartialDate | None = commit or release or state.get("stated_update")
-        return known
-    later: date | PartialDate = release if first_day(release) > first_day(commit) else commit
-    return later
+    return later(state.get("last_commit"), state.get("last_release")) or state.get("stated_update")
+
+
+def columns_of(states: Sequence[Mapping[str, Any]], fields: Iterable[str]) -> dict[str, list[Any]]:
+    """What packages are stored as (see `Gathered.add`), by fields: the values of all of them."""
+    gets = [state.get for state in states]
+    return {field: [get(field) for get in gets] for field in fields}
 
 
 def row(state: Mapping[str, Any]) -> bytes:
@@ -152,33 +169,42 @@ class Gathered:
         :param states: of each what it is stored as: the values of its known fields, in their
             stored form, and ``stated_update``, as in ``vars(package)``; a ``_digest`` may be there
         """
-        # Column by column, which takes half the time of package by package.
-        gets, days = [state.get for state in states], self._days
-        commits = [days[get("last_commit")] for get in gets]
-        releases = [days[get("last_release")] for get in gets]
+        self.add_columns(docids, columns_of(states, GATHERED))
+
+    def add_columns(self, docids: Iterable[int], columns: Mapping[str, Sequence[Any]]) -> None:
+        """As `add`, of packages whose values are in columns already.
+
+        :param columns: of each of `GATHERED` that any has, the values of all; None or an empty one
+            where there is none
+        """
+        names, days = columns["name"], self._days
+        nothing = [None] * len(names)
+        commits = [days[day] for day in columns.get("last_commit", nothing)]
+        releases = [days[day] for day in columns.get("last_release", nothing)]
         updates = [
             # As in `last_update`: of two with the same first day it is the commit.
             (release if release[0] > commit[0] else commit)
             if release[0] or commit[0]
-            else days[get("stated_update")]
-            for commit, release, get in zip(commits, releases, gets, strict=True)
+            else days[stated]
+            for commit, release, stated in zip(
+                commits, releases, columns.get("stated_update", nothing), strict=True
+            )
         ]
-        names: list[str] = [state["name"] for state in states]
-        licenses = [self._texts[get("license")] for get in gets]
-        categories = [get("categories", ()) for get in gets]
+        licenses = list(map(self._texts.__getitem__, columns.get("license", nothing)))
+        categories = list(map(self._combinations.__getitem__, columns.get("categories", nothing)))
         self.docids.extend(docids)
         self.names += names
         self.licenses += licenses
-        self.categories += map(self._combinations.__getitem__, categories)
+        self.categories += [each for each, _ in categories]
         for field, column in zip(DATES, (updates, releases, commits), strict=True):
             self.dates[field].extend([ordinal for ordinal, _ in column])
         self.rows.extend(
             zip(
-                *(names, [get("title") for get in gets]),
+                *(names, columns["title"]),
                 *([iso for _, iso in column] for column in (updates, commits, releases)),
-                [get("version") or "" for get in gets],
+                [version or "" for version in columns.get("version", nothing)],
                 [each or "" for each in licenses],
-                map(",".join, categories),
+                [listed for _, listed in categories],
                 strict=True,
             )
         )
@@ -194,7 +220,7 @@ class Gathered:
             column[place] = self._days[known.get(field)][0]
         self.names[place] = state["name"]
         self.licenses[place] = self._texts[state.get("license")]
-        self.categories[place] = self._combinations[state.get("categories", ())]
+        self.categories[place], _ = self._combinations[state.get("categories", ())]
         self.rows.replace(place, row(state))
 
     def by_name(self) -> list[int]:
@@ -215,12 +241,18 @@ class _Days(dict[Any, tuple[int, str]]):
         return known
 
 
-class _Combinations(dict[tuple[str, ...], tuple[str, ...]]):
-    """categories as they are stored -> sorted, without repeats, one object for equal ones."""
+class _Combinations(dict[Any, tuple[tuple[str, ...], str]]):
+    """categories as they are stored (or None) -> sorted, without repeats, one object for equal
+    ones; and in their own order, as a row lists them."""
 
-    def __missing__(self, categories: tuple[str, ...]) -> tuple[str, ...]:
-        known = tuple(sorted(set(categories)))
-        known = self[categories] = self.setdefault(known, known)
+    def __init__(self) -> None:
+        super().__init__()
+        self._sorted: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def __missing__(self, categories: tuple[str, ...] | None) -> tuple[tuple[str, ...], str]:
+        listed = tuple(sorted(set(categories or ())))
+        listed = self._sorted.setdefault(listed, listed)
+        known = self[categories] = listed, ",".join(categories or ())
         return known
 
 
