@@ -26,6 +26,14 @@ _MOST, _LONGEST = 1 << 15, 40
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LINK = re.compile(r"https?://[a-z0-9.-]+(?:/[A-Za-z0-9._~/?=&#%+-]*)?")
+#: For kinds of field the pattern of those values that are stored as they stand, and how long they
+#: may be; for kinds of text how long that may be.
+_OF_PATTERN = {
+    kinds.NAME: (_NAME, 200),
+    kinds.OTHER_NAME: (_NAME, 200),
+    kinds.URL: (_LINK, 2000),
+}
+_OF_TEXT = {kinds.TITLE: 200, kinds.PROSE: 10_000}
 
 
 class _Remembered(dict[Any, Any]):
@@ -45,21 +53,26 @@ class _Remembered(dict[Any, Any]):
         return stored
 
 
+#: For each field whose values many packages share, those that were checked.
+_KNOWN: Mapping[str, _Remembered] = {
+    field.name: _Remembered(field)
+    for field in FIELDS.values()
+    if not (field.structured or field.kind in (*_OF_TEXT, *_OF_PATTERN))
+}
+_SEVERAL = (kinds.CATEGORIES, kinds.NUMBERS)
+
+
 def _quick(field: Field) -> Callable[[Any], Any]:
     """As ``field.check``, of values as decoders give them; it may raise an `AttributeError`, a
     `LookupError` or a `TypeError` as well, of values that have to be checked by that."""
-    if field.kind in (kinds.NAME, kinds.OTHER_NAME):
-        return _of_pattern(_NAME, 200, field.check)
-    if field.kind is kinds.URL:
-        return _of_pattern(_LINK, 2000, field.check)
-    if field.kind is kinds.TITLE:
-        return _of_text(200, field.check)
-    if field.kind is kinds.PROSE:
-        return _of_text(10_000, field.check)
+    if field.kind in _OF_PATTERN:
+        return _of_pattern(*_OF_PATTERN[field.kind], field.check)
+    if field.kind in _OF_TEXT:
+        return _of_text(_OF_TEXT[field.kind], field.check)
     if field.structured:
         return field.check
-    known = _Remembered(field)
-    if field.kind in (kinds.CATEGORIES, kinds.NUMBERS):
+    known = _KNOWN[field.name]
+    if field.kind in _SEVERAL:
         return lambda value: known[tuple(value)] if type(value) is list else field.check(value)
     return known.__getitem__
 
@@ -93,17 +106,16 @@ def _column(field: Field) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """As `_quick`, of the values of a field in many records, each of a type that it may have or
     None; what it gives is empty where there is no value, also of a field that needs one."""
     quick = QUICK[field.name]
-    if field.kind in (kinds.NAME, kinds.OTHER_NAME):
-        return _column_of_pattern(_NAME, 200, quick)
-    if field.kind is kinds.URL:
-        return _column_of_pattern(_LINK, 2000, quick)
-    if field.kind is kinds.TITLE:
-        return _column_of_text(200, quick)
-    if field.kind is kinds.PROSE:
-        return _column_of_text(10_000, quick)
-    if isinstance(getattr(quick, "__self__", None), _Remembered):
-        return lambda values: list(map(quick, values))
-    return lambda values: [quick(value) if value else () for value in values]
+    if field.kind in _OF_PATTERN:
+        return _column_of_pattern(*_OF_PATTERN[field.kind], quick)
+    if field.kind in _OF_TEXT:
+        return _column_of_text(_OF_TEXT[field.kind], quick)
+    if field.structured:
+        return lambda values: [quick(value) if value else () for value in values]
+    known = _KNOWN[field.name].__getitem__
+    if field.kind in _SEVERAL:
+        return lambda values: list(map(known, [tuple(value or ()) for value in values]))
+    return lambda values: list(map(known, values))
 
 
 def _column_of_pattern(
@@ -129,7 +141,7 @@ def _column_of_text(
     longest: int, quick: Callable[[Any], Any]
 ) -> Callable[[Sequence[Any]], Sequence[Any]]:
     def column(values: Sequence[Any]) -> Sequence[Any]:
-        texts = [value.strip() if value else "" for value in values]
+        texts = list(map(str.strip, values if all(values) else [value or "" for value in values]))
         if "".join(texts).isprintable() and max(map(len, texts)) <= longest:
             return texts
         return [quick(value) if value else None for value in values]

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from authdb.dates import PartialDate, first_day
 from authdb.models import later
@@ -24,6 +24,8 @@ __all__ = [
     "SEPARATOR",
     "Gathered",
     "Rows",
+    "Some",
+    "Values",
     "columns_of",
     "last_update",
     "row",
@@ -133,34 +135,82 @@ class Rows(Sequence[bytes]):
         return bytes(self._text[self._ends[place] : self._ends[place + 1]])
 
 
-class Gathered:
-    """The columns of what was added, all of one length and in one order.
+class Values:
+    """The columns of what is indexed by its values, all of one length and in one order.
 
     Attributes, of which each has an item for each package:
 
     - ``docids``: ascending, an ``array('i')``;
-    - ``names``: a list;
-    - ``licenses``: a list of texts or None; equal ones are one object;
-    - ``categories``: a list of tuples, sorted and without repeats; equal ones are one object;
+    - ``licenses``: a list of texts or None;
+    - ``categories``: a list of tuples, sorted and without repeats;
     - ``dates``: for each of `DATES` an ``array('i')`` of what `DateIndex` keeps, the ordinal of
-      the first day; 0 where there is none;
-    - ``rows``: `Rows`, a `row` each.
+      the first day; 0 where there is none.
     """
 
     def __init__(self) -> None:
         self.docids = array("i")
-        self.names: list[str] = []
         self.licenses: list[str | None] = []
         self.categories: list[tuple[str, ...]] = []
         self.dates = {field: array("i") for field in DATES}
+
+    def __len__(self) -> int:
+        return len(self.docids)
+
+    def extend(self, more: Some) -> None:
+        """Put those of more packages behind them."""
+        self.docids.extend(more.docids)
+        self.licenses += more.licenses
+        self.categories += more.categories
+        for column, days in zip(self.dates.values(), more.dates, strict=True):
+            column.extend(days)
+
+    def last(self, count: int) -> Some:
+        """Those of the last packages."""
+        return Some(
+            self.docids[-count:],
+            self.licenses[-count:],
+            self.categories[-count:],
+            [column[-count:] for column in self.dates.values()],
+        )
+
+    def put(self, docid: int, values: Some) -> int:
+        """Have others in place of those of ``docid``; which place that is.
+
+        :raises KeyError: it was not added
+        """
+        place = bisect_left(self.docids, docid)
+        if place == len(self.docids) or self.docids[place] != docid:
+            raise KeyError(docid)
+        self.licenses[place], self.categories[place] = values.licenses[0], values.categories[0]
+        for column, (day,) in zip(self.dates.values(), values.dates, strict=True):
+            column[place] = day
+        return place
+
+
+class Some(NamedTuple):
+    """The `Values` of some packages; ``dates`` in the order of `DATES`."""
+
+    docids: Sequence[int]
+    licenses: list[str | None]
+    categories: list[tuple[str, ...]]
+    dates: Sequence[Sequence[int]]
+
+
+class Gathered(Values):
+    """The columns of what was added: `Values`, of which equal ones are one object, and
+
+    - ``names``: a list;
+    - ``rows``: `Rows`, a `row` each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
         self.rows = Rows()
         self._days = _Days({None: (0, "")})
         self._combinations = _Combinations()
         self._texts = _Texts()
         self._by_name: list[int] | None = None
-
-    def __len__(self) -> int:
-        return len(self.docids)
 
     def add(self, docids: Iterable[int], states: Sequence[Mapping[str, Any]]) -> None:
         """Take in packages.
@@ -192,12 +242,9 @@ class Gathered:
         ]
         licenses = list(map(self._texts.__getitem__, columns.get("license", nothing)))
         categories = list(map(self._combinations.__getitem__, columns.get("categories", nothing)))
-        self.docids.extend(docids)
         self.names += names
-        self.licenses += licenses
-        self.categories += [each for each, _ in categories]
-        for field, column in zip(DATES, (updates, releases, commits), strict=True):
-            self.dates[field].extend([ordinal for ordinal, _ in column])
+        days_of = [[ordinal for ordinal, _ in each] for each in (updates, releases, commits)]
+        self.extend(Some(array("i", docids), licenses, [each for each, _ in categories], days_of))
         self.rows.extend(
             zip(
                 *(names, columns["title"]),
@@ -209,19 +256,23 @@ class Gathered:
             )
         )
 
-    def replace(self, docid: int, state: Mapping[str, Any]) -> None:
-        """Have ``state`` in place of that under which ``docid`` was added."""
-        place = bisect_left(self.docids, docid)
-        if place == len(self.docids) or self.docids[place] != docid:
-            raise KeyError(docid)
-        self._by_name = None
+    def replace(self, docid: int, state: Mapping[str, Any]) -> Some:
+        """Have ``state`` in place of that under which ``docid`` was added; its values.
+
+        :raises KeyError: it was not added
+        """
         known = {**state, "last_update": last_update(state)}
-        for field, column in self.dates.items():
-            column[place] = self._days[known.get(field)][0]
+        values = Some(
+            [docid],
+            [self._texts[state.get("license")]],
+            [self._combinations[state.get("categories")][0]],
+            [[self._days[known.get(field)][0]] for field in DATES],
+        )
+        place = self.put(docid, values)
+        self._by_name = None
         self.names[place] = state["name"]
-        self.licenses[place] = self._texts[state.get("license")]
-        self.categories[place], _ = self._combinations[state.get("categories", ())]
         self.rows.replace(place, row(state))
+        return values
 
     def by_name(self) -> list[int]:
         """The places in the columns, in the order of the names."""

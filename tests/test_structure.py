@@ -64,6 +64,7 @@ LADDER = [
     "bulk",
     "parts",
     "sinks",
+    "inverting",
     "wording",
     "worker",
     "building",
