@@ -49,14 +49,13 @@ def write_values(sink: Sink, values: Values) -> dict[str, Trees]:
 
 def most_records(values: Values) -> int:
     """How many records `write_values` writes at most."""
-    # A leaf has room for 30 items or more, and there are at most as many nodes as leaves.
-    count, most = len(values), 100
+    # A leaf of theirs is full, with 30 items or more, and there are fewer nodes than leaves. Most
+    # posting lists are one record.
     columns: Iterable[Iterable[Any]] = (values.licenses, *values.dates.values())
-    for column in columns:
-        most += 2 * len(set(column)) + count // 5
+    most = sum(4 * len(set(column)) + len(values) // 20 + 10 for column in columns)
     combinations = set(values.categories)
     keywords = sum(map(len, values.categories))
-    return most + 3 * len(combinations) + (count + keywords) // 5
+    return most + 5 * len(combinations) + (len(values) + keywords) // 20 + 100
 
 
 def write_names(

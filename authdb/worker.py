@@ -18,13 +18,13 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from authdb.exceptions import AuthDBError
 from authdb.gathering import Some, Values
 from authdb.generations import new_token
 from authdb.inverting import Trees, most_records, write_values
-from authdb.parts import Part
+from authdb.parts import Contents, Part
 from authdb.wording import Words, Written
 
 __all__ = ["TEXTS", "Apart", "Ended", "Here", "Made", "serve"]
@@ -141,9 +141,9 @@ class Apart:
 
     def written(self, sink: Any, values: Values) -> Made:
         """Wait until it has written everything, and take that over."""
-        made: Made = self._answer()
-        sink.graft(self._path)
-        return made
+        made, contents = self._answer()
+        sink.graft(self._path, contents)
+        return cast("Made", made)
 
     def close(self) -> None:
         """End the process, and remove its file."""
@@ -235,10 +235,10 @@ class _Second:
     def most_records(self) -> int:
         return most_records(self._values) + self._texts.most_records()
 
-    def write(self, path: str, *given: Any) -> Made | OSError:
+    def write(self, path: str, *given: Any) -> tuple[Made, Contents] | OSError:
         try:
             with Part(path, *given) as part:
-                return self._texts.written(part, self._values)
+                return self._texts.written(part, self._values), part.contents
         except OSError as error:  # a full disk, most likely
             return OSError(error.errno, error.strerror, path)
 
