@@ -14,7 +14,7 @@ from functools import partial
 from hashlib import blake2b
 from itertools import chain, repeat
 from json.encoder import encode_basestring_ascii as quoted
-from pickle import BINUNICODE, STOP
+from pickle import BINUNICODE, MARK, STOP, TUPLE, TUPLE1, TUPLE2, TUPLE3
 from typing import Any, NamedTuple
 
 from authdb.fields import kinds
@@ -26,6 +26,9 @@ __all__ = ["Inscriber"]
 _TEXTS = (kinds.NAME, kinds.OTHER_NAME, kinds.TITLE, kinds.PROSE, kinds.URL)
 #: So many values of a field are remembered.
 _MOST = 1 << 15
+
+#: How the pickle of a tuple of so many items ends; one of more has a mark before them as well.
+_SHORT = (b"", TUPLE1, TUPLE2, TUPLE3)
 
 _length = struct.Struct("<I").pack
 _hash = partial(blake2b, digest_size=8)
@@ -82,10 +85,16 @@ class Inscriber:
         field = FIELDS.get(name)
         if name == "_digest" or (field and field.kind in _TEXTS):
             return _Texts(name, key)
-        remembered = _Remembered(name, key, self._record)
+        several = field is not None and field.kind in (kinds.CATEGORIES, kinds.NUMBERS)
+        remembered = (_Several if several else _Remembered)(name, key, self._record)
         if field and field.structured:
             return lambda values: _transposed([remembered.write(value) for value in values])
         return lambda values: _transposed(list(map(remembered.__getitem__, values)))
+
+
+def _named(name: str) -> str:
+    """What comes before the value of a field in what a digest is made of."""
+    return f', "{name}": ' if name else ""
 
 
 def _transposed(pairs: list[tuple[bytes, str]]) -> _Written:
@@ -96,7 +105,7 @@ class _Texts:
     """The values of a field of texts, written."""
 
     def __init__(self, name: str, key: bytes) -> None:
-        self._name = f', "{name}": '
+        self._name = _named(name)
         self._heads = _Heads(key)
 
     def __call__(self, values: Sequence[Any]) -> _Written:
@@ -127,7 +136,7 @@ class _Remembered(dict[Any, tuple[bytes, str]]):
 
     def __init__(self, name: str, key: bytes, record: Recorder) -> None:
         super().__init__()
-        self._name, self._key, self._record = f', "{name}": ', key, record
+        self._name, self._key, self._record = _named(name), key, record
 
     def __missing__(self, value: Any) -> tuple[bytes, str]:
         if len(self) == _MOST:
@@ -139,4 +148,24 @@ class _Remembered(dict[Any, tuple[bytes, str]]):
         """What is written of ``value``."""
         if not value:
             return b"", ""
-        return self._key + self._record.pickled(value)[2:-1], self._name + as_json(value)
+        text = quoted(value) if type(value) is str else as_json(value)
+        return self._key + self._record.pickled(value)[2:-1], self._name + text
+
+
+class _Several(_Remembered):
+    """As that, of values that are several words each. Of the words there are few, but of what is
+    made of them many: so those are put together."""
+
+    def __init__(self, name: str, key: bytes, record: Recorder) -> None:
+        super().__init__(name, key, record)
+        self._words = _Remembered("", b"", record)
+
+    def write(self, value: Any) -> tuple[bytes, str]:
+        if not value:
+            return b"", ""
+        items, texts = zip(*map(self._words.__getitem__, value), strict=True)
+        if len(items) < len(_SHORT):
+            item = b"".join((self._key, *items, _SHORT[len(items)]))
+        else:
+            item = b"".join((self._key, MARK, *items, TUPLE))
+        return item, f"{self._name}[{', '.join(texts)}]"

@@ -233,8 +233,11 @@ class Loader:
         names = block.columns["name"]
         if len(set(names)) < len(names) or not self._seen.keys().isdisjoint(names):
             return False
-        for name, number, spelling in zip(names, block.numbers, block.spelled, strict=True):
-            self._seen[name] = number if name == spelling else (number, spelling)
+        self._seen.update(zip(names, block.numbers, strict=True))
+        if names != block.spelled:
+            for name, number, spelling in zip(names, block.numbers, block.spelled, strict=True):
+                if name != spelling:
+                    self._seen[name] = number, spelling
         return True
 
     def _look_closer(self, number: int, record: object) -> dict[str, Any] | None:
