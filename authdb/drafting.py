@@ -61,8 +61,9 @@ class Batch:
         self.builder: Builder | None = None
         self.as_of: date | None = None
         self.names: list[str] = []
-        #: name -> place among the added, of those that `settle` has seen
+        #: name -> place among the added, of the first so many, which `settle` has seen
         self._places: dict[str, int] = {}
+        self._settled = 0
         self._waiting: list[dict[str, Any]] = []  # added, and not written yet
         self._sizes = array("I")  # of the records of the added
         # Of each chunk of them the place of its first, and where it begins in the file.
@@ -107,16 +108,21 @@ class Batch:
     def settle(self) -> None:
         """Have `find` know all that were added so far: a file names each package once, so that
         only the next one meets them."""
-        for place in range(len(self._places), len(self.names)):
+        self._settled = len(self.names)
+
+    def _settled_places(self) -> dict[str, int]:
+        # Of a million that is 100 MB, and where there is one file nobody asks.
+        for place in range(len(self._places), self._settled):
             self._places[self.names[place]] = place
+        return self._places
 
     def meets(self, names: Iterable[str]) -> bool:
         """Whether `find` knows one of these that is added."""
-        return not self._places.keys().isdisjoint(names)
+        return not self._settled_places().keys().isdisjoint(names)
 
     def find(self, name: str) -> dict[str, Any] | None:
         """What the package will hold that is added or changed, if it is one of these."""
-        place = self._places.get(name)
+        place = self._settled_places().get(name)
         if place is None:
             where = self._changed.get(name)
             return None if where is None else _state_in(self._read(*where))
@@ -133,7 +139,7 @@ class Batch:
     def change(self, state: dict[str, Any]) -> None:
         """Have a package hold ``state``: one of the database, or one that `find` gives."""
         name = state["name"]
-        place = self._places.get(name)
+        place = self._settled_places().get(name)
         if place is None:
             self._changed[name] = self._append([self._record(state)])
         elif place >= len(self._sizes):

@@ -24,8 +24,8 @@ __all__ = ["Inscriber"]
 
 #: The kinds of field whose values differ from package to package.
 _TEXTS = (kinds.NAME, kinds.OTHER_NAME, kinds.TITLE, kinds.PROSE, kinds.URL)
-#: So many values of a field are remembered.
-_MOST = 1 << 15
+#: So many values of a field are remembered, which takes some megabytes.
+_MOST = 1 << 13
 
 #: How the pickle of a tuple of so many items ends; one of more has a mark before them as well.
 _SHORT = (b"", TUPLE1, TUPLE2, TUPLE3)

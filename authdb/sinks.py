@@ -16,6 +16,7 @@ import time
 from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +25,7 @@ from persistent import Persistent
 from persistent.TimeStamp import TimeStamp
 from ZODB.Connection import TransactionMetaData
 from ZODB.fsIndex import fsIndex
+from ZODB.mvccadapter import MVCCAdapterInstance
 from ZODB.utils import p64, u64, z64
 
 from authdb.filestorage import save_index
@@ -198,12 +200,18 @@ class StorageSink(Finishing):
     place = Place(z64, 0)
 
     def __init__(self, database: MyZODB, note: str = "", user: str = "") -> None:
+        from pyroaring import BitMap64  # not needed by those who only read
+
         # One of its own, as a connection has it, which is what tells the others.
         self._storage: Any = database.db._mvcc_storage.new_instance()
         self._storage.poll_invalidations()
+        # What ZODB puts before a storage keeps the oid of everything that is stored, to tell the
+        # other connections. None of them has what is new, and a million oids take 100 MB in each.
+        adapted = isinstance(self._storage, MVCCAdapterInstance)
+        self._store_new = (self._storage._storage if adapted else self._storage).store
         self._transaction: Any = TransactionMetaData(user.encode(), note.encode())
-        #: New oids without a record so far.
-        self._given: set[int] = set()
+        #: New oids without a record so far. As a set, a million of them would take a hundred MB.
+        self._given = BitMap64()
         self._voted = False
         try:
             self._storage.tpc_begin(self._transaction)
@@ -226,17 +234,18 @@ class StorageSink(Finishing):
         key = p64(oid)
         if oid in self._given:
             self._given.remove(oid)
-            serial = z64
+            self._store_new(key, z64, record, "", self._transaction)
         else:
             serial = self._storage.load(key)[1]
-        self._storage.store(key, serial, record, "", self._transaction)
+            self._storage.store(key, serial, record, "", self._transaction)
 
     def store_all(self, records: Iterable[bytes]) -> Sequence[int]:
         """Write records of new objects; their oids, in the same order."""
-        oids, storage, transaction = array("Q"), self._storage, self._transaction
+        oids, store, transaction = array("Q"), self._store_new, self._transaction
+        new_oid = self._storage.new_oid
         for each in records:
-            key = storage.new_oid()
-            storage.store(key, z64, each, "", transaction)
+            key = new_oid()
+            store(key, z64, each, "", transaction)
             oids.append(u64(key))
         return oids
 
@@ -244,9 +253,9 @@ class StorageSink(Finishing):
         """Take over the records of a `Part`."""
         oids, starts = contents
         with path.open("rb") as part:
-            for oid, start, end in zip(oids, starts, [*starts[1:], None], strict=True):
-                record = part.read(-1 if end is None else end - start)
-                self.store(oid, record[HEAD.size :])
+            ends = chain(islice(starts, 1, None), (path.stat().st_size,))
+            for oid, start, end in zip(oids, starts, ends, strict=False):
+                self.store(oid, part.read(end - start)[HEAD.size :])
 
     def vote(self) -> None:
         """The first phase: after it, the finish is not to fail."""

@@ -86,8 +86,9 @@ class Here:
 
         :param values: all that were added, as they are by now
         """
-        trees = write_values(sink, values)
-        return Made(trees, {field: words.write(sink) for field, words in self._words.items()})
+        # First the texts, of which what is written is let go of.
+        texts = {field: words.write(sink) for field, words in self._words.items()}
+        return Made(write_values(sink, values), texts)
 
     def close(self) -> None:
         """Do without what is not written."""
@@ -223,9 +224,14 @@ class _Second:
 
     def __init__(self) -> None:
         self._values, self._texts = Values(), Here()
+        self._kept: dict[Any, Any] = {}
 
     def add(self, values: Some, texts: Any) -> None:
-        self._values.extend(values)
+        # Each message has objects of its own: of equal values one is kept.
+        kept = self._kept.setdefault
+        licenses = [kept(each, each) for each in values.licenses]
+        categories = [kept(each, each) for each in values.categories]
+        self._values.extend(values._replace(licenses=licenses, categories=categories))
         self._texts.add(values, texts)
 
     def replace(self, values: Some, texts: Any) -> None:
