@@ -235,10 +235,11 @@ class Board:
         self.save()
 
     def forget(self, size: int) -> None:
-        """Take back all of a size."""
+        """Take back all of a size, on the disk too."""
         self.data["done"] = [pair for pair in self.data["done"] if pair[0] != size]
         for kind in ("times", "notes"):
             self.data[kind].pop(str(size), None)
+        self.save()
 
     def save(self) -> None:
         """Write it to the file."""

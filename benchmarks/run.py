@@ -86,6 +86,7 @@ class Run:
                 if not self.board.is_done(size, stage):
                     getattr(self, stage)(size)
                     self.board.end(size, stage)
+            self._changing(size).unlink(missing_ok=True)
         self.board.data["about"].update(cores=os.cpu_count(), ended=True)
         self.board.save()
 

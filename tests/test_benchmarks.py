@@ -226,6 +226,10 @@ def test_a_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
     assert again.is_done(SIZE, "load")
     assert again.value(SIZE, "load", "ours") == 1.0
     assert not Board(tmp_path / "results.json").is_done(SIZE, "load")
+    again.forget(SIZE)
+    later = Board(tmp_path / "results.json", resume=True)
+    assert not later.is_done(SIZE, "load")
+    assert later.value(SIZE, "load", "ours") is None
     again.data["about"]["ended"] = True
     again.save()
     assert not Board(tmp_path / "results.json", resume=True).is_done(SIZE, "load")
