@@ -54,7 +54,9 @@ def few(size: int) -> int:
 
 def mark_of(root: Any) -> Mark:
     """The generation and token that a root says."""
-    return root.get("generation"), root.get("token")
+    # Its data is a dict, which is asked in a fifth of the time, and each question asks.
+    known = root.data.get
+    return known("generation"), known("token")
 
 
 class Beside:

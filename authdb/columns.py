@@ -339,13 +339,12 @@ class Columns:
 
     def row(self, rank: int) -> Row:
         """What a list shows of the package at a rank; only where `has_rows`."""
-        return self.rows([rank])[0]
+        return self.rows([rank], [self.docids[rank]])[0]
 
-    def rows(self, ranks: Iterable[int]) -> list[Row]:
-        """The rows at these ranks, in that order; only where `has_rows`."""
-        ranks = list(ranks)
+    def rows(self, ranks: Iterable[int], docids: Iterable[int]) -> list[Row]:
+        """The rows at these ranks, which are those of ``docids``, in that order; only where
+        `has_rows`."""
         texts = map(bytes.decode, self._pieces("rows").several(ranks))
-        docids = map(self.docids.__getitem__, ranks)
         # Without a call of ours for each: a list of many rows is read in two thirds of the time.
         return list(map(tuple.__new__, repeat(Row), zip(docids, texts, strict=True)))
 

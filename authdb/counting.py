@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -38,6 +38,8 @@ __all__ = [
 IF = BTrees.family32.IF
 
 By = Literal["year", "month"]
+#: A year or month in which there is any, and where in the field's order it begins and ends.
+Period = tuple[str, int, int]
 
 
 class Counts(dict[str, int]):
@@ -181,19 +183,21 @@ def histogram(
     :param found: see `facets`
     """
     if columns is None:
+        counts: dict[str, int] = {}
         days, total = _days_of_trees(catalog()[field], found, catalog())
+        without = days.pop(None, 0)
     else:
         counts, total = _periods_of_columns(field, by, found, columns)
+        without = total - sum(counts.values())
+        if not found.dirty:
+            return Counts(counts.items(), total, without)
         days = Counter(catalog()[field].key(docid) for docid in found.dirty)
         total += len(found.dirty)
-    without = days.pop(None, 0)
-    periods: Counter[str] = Counter()
+        without += days.pop(None, 0)
     for day, count in days.items():
-        periods[_period(day, by)] += count
-    if columns is not None:
-        periods.update(counts)
-        without = total - periods.total()
-    return Counts(sorted(periods.items()), total, without)
+        period = _period(day, by)
+        counts[period] = counts.get(period, 0) + count
+    return Counts(sorted(counts.items()), total, without)
 
 
 def _days_of_trees(index: Any, found: Any, catalog: Any) -> tuple[Counter[Any], int]:
@@ -217,19 +221,25 @@ def _following(day: int, by: By) -> int:
     return date(first.year, first.month + 1, 1).toordinal()
 
 
-def _periods(field: str, by: By, columns: Columns) -> Iterator[tuple[str, int, int]]:
-    """Each period in which there is any, and where in the field's order it begins and ends."""
-    values, starts = columns.values(field), columns.starts(field)
-    place = 0
-    while place < len(values):
-        end = bisect_left(values, _following(values[place], by), place)
-        yield _period(values[place], by), starts[place], starts[end]
-        place = end
+def _periods(field: str, by: By, columns: Columns) -> Sequence[Period]:
+    """The periods of a field, in the order of time. They follow from what the columns are of, so
+    each is looked for once in the life of these, and what is counted in it each time."""
+
+    def find() -> list[Period]:
+        values, starts = columns.values(field), columns.starts(field)
+        found, place = [], 0
+        while place < len(values):
+            end = bisect_left(values, _following(values[place], by), place)
+            found.append((_period(values[place], by), starts[place], starts[end]))
+            place = end
+        return found
+
+    return columns.keep((field, by, "periods"), find)  # type: ignore[no-any-return]
 
 
 def _periods_of_columns(
     field: str, by: By, found: Matched, columns: Columns
-) -> tuple[Mapping[str, int], int]:
+) -> tuple[dict[str, int], int]:
     ranks, periods = found.ranks, _periods(field, by, columns)
     if ranks is None and not columns.dirty:
         return {period: stop - start for period, start, stop in periods}, columns.size

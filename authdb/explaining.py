@@ -67,7 +67,7 @@ def explain(ask: Callable[[], Asked], why: str) -> str:
 
 def _whole(asked: Asked) -> Any:
     found = asked.found()
-    found.docids  # noqa: B018 - put in order
+    found.docids, found.total  # noqa: B018 - put in order, and counted
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
@@ -28,7 +27,8 @@ def answer(session: Session, ask: Callable[[Columns | None], T]) -> T:
     :raises DatabaseClosed: the database was closed
     """
     session.root  # noqa: B018 - raises where the database is closed
-    session.index_edited()
+    if session.changes is not None:
+        session.index_edited()
     columns = session.columns()
     if columns is not None:
         try:
@@ -90,10 +90,12 @@ class Asking:
             return [Row.of(docid, self.load(docid)) for docid in docids]
         dirty = columns.dirty
         if not dirty:
-            with suppress(IndexError):  # one was added since these were made
-                ranks = [*map(columns.ranks.__getitem__, docids)]
+            try:
+                ranks = list(map(columns.ranks.__getitem__, docids))
                 if min(ranks, default=0) >= 0:  # -1: a package has gone since it was found
-                    return list(columns.rows(ranks))
+                    return columns.rows(ranks, docids)
+            except IndexError:  # one was added since these were made
+                pass
         return [
             Row.of(docid, self.load(docid))
             if docid in dirty or (rank := columns.rank(docid)) is None

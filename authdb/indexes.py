@@ -116,6 +116,9 @@ class _Mended:
 
         :raises QueryError: they are not several
         """
+        # Those that come are lists and tuples; of an abstract class it takes longer to tell.
+        if type(values) in (list, tuple):
+            return list(values)
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise QueryError(
                 f"{self.discriminator} is asked about a list of values, not {shown(values)}"

@@ -4,7 +4,9 @@ There are two engines under one tree of a question (`authdb.questions`). The *tr
 the catalog, always there and always right. The *ranks* are those of the columns beside it, where
 there are any: bitmaps, runs and counts. Both give the same answers.
 
-Whatever the limit, all that match are counted; but only those that are shown are put in order.
+Whatever the limit, all that match are counted; but only those that are shown are put in order. Of
+the newest few, which are found at one end of the ranks, the others are not counted until somebody
+asks how many there are (`authdb.onranks.Unmade`).
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from typing import Any
 from authdb.columns import FIELDS, KEYWORDS, Columns
 from authdb.exceptions import QueryError
 from authdb.lengths import Lengths
-from authdb.onranks import Ranks
+from authdb.onranks import RANKED, Ranks
 from authdb.ontrees import Trees
 from authdb.ordering import Order, by_weight, order_of, page_of
 from authdb.postings import AllOf
 from authdb.query import index_of, parse_query
-from authdb.questions import Between, Join, Keywords, Listed, Meet, Node, Question, Text, read
+from authdb.questions import Between, Join, Keywords, Meet, Node, Question, Text, read
 from authdb.rankorder import RankOrder, merged
 
 __all__ = ["Asked", "Found"]
@@ -59,7 +61,7 @@ class Asked:
         shapes: Mapping[str, Any] | None = None,
         lengths: Callable[[str, Any], Lengths | None] | None = None,
     ) -> None:
-        if not isinstance(names, (Mapping, type(None))):
+        if not isinstance(names, (type(None), Mapping)):
             raise QueryError(f"names is a mapping of names to values, not {type(names).__name__}")
         if isinstance(query, str):
             query = parse_query(query, names)
@@ -79,14 +81,12 @@ class Asked:
 
     def found(self) -> Found:
         """The answer."""
-        found = self._found()
-        if found.total == 1:
-            if found.docids:
-                found.only = found.docids[0]
-            else:  # limit and offset leave it out
-                order, self.order = self.order, self.order._replace(start=0, stop=None)
-                found.only = self._found().docids[0]
-                self.order = order
+        found, order = self._found(), self.order
+        if (order.start or order.stop == 0) and found.total == 1 and not found.docids:
+            # What limit and offset leave out may be the only one.
+            self.order = order._replace(start=0, stop=None)
+            found.only = self._found().only
+            self.order = order
         return found
 
     def _found(self) -> Found:
@@ -99,19 +99,30 @@ class Asked:
     def _ranked(self, ranks: Ranks) -> Found:
         """In the order of a field, or of docids."""
         order, others = self.order, ranks.dirty(self.question)
+        ranked = RankOrder(ranks.columns, order.field, order.reverse)
+        if order.field == RANKED and order.stop is not None and order.start < order.stop:
+            window = ranks.window(self.question)
+            if window is not None:  # they are not counted until somebody asks how many they are
+                docids, how = ranked.first(window, order.stop)
+                shown = self._merged(docids, others)[order.start : order.stop]
+                return Found(lambda: len(window) + len(others), shown, how)
         found = ranks.found(self.question)
         total = len(found) + len(others)
-        ranked = RankOrder(ranks.columns, order.field, order.reverse)
         start, stop = order.clip(total)
         if start >= stop:
             return Found(total, array("i"), "none is shown")
         if order.stop is None and not others:
             return Found(total, lambda: ranked.first(found, None), start=start)
         docids, how = ranked.first(found, stop)
+        return Found(total, self._merged(docids, others)[start:stop], how)
+
+    def _merged(self, docids: list[int], others: list[int]) -> array[int]:
+        """The docids of the first ranks, in order, and those of dirty packages in between."""
         if others:
-            value = None if order.field is None else self.trees.index(order.field).key
-            docids = merged(docids, others, value, order.reverse)
-        return Found(total, array("i", docids[start:stop]), how)
+            field = self.order.field
+            value = None if field is None else self.trees.index(field).key
+            docids = merged(docids, others, value, self.order.reverse)
+        return array("i", docids)
 
     def _relevant(self, ranks: Ranks) -> Found:
         """In the order of the weights of searches."""
@@ -144,34 +155,53 @@ class Asked:
 class Found:
     """How many match, and the docids of those that are shown.
 
+    Both are those that there were when it was asked, whenever they are read.
+
+    :param total: how many match; or a function that counts them
     :param page: the docids that are shown; or a function that gives, of all that match, the docids
         in order, and how it came by that order
     :param start: how many of those are left out
 
-    Attributes: ``total``; ``only``, the docid where just one matches, shown or not, else None;
-    ``how`` the order was come by, in words.
+    Attribute: ``how`` the order was come by, in words.
     """
 
-    __slots__ = ("_page", "_start", "how", "only", "total")
+    __slots__ = ("_only", "_page", "_start", "_total", "how")
 
     def __init__(
         self,
-        total: int,
+        total: int | Callable[[], int],
         page: array[int] | Callable[[], tuple[list[int], str]],
         how: str = "",
         start: int = 0,
     ) -> None:
-        self.total, self._page, self.how, self._start = total, page, how, start
-        self.only: int | None = None
+        self._total, self._page, self.how, self._start = total, page, how, start
+        self._only: int | None = None
+
+    @property
+    def total(self) -> int:
+        """How many match."""
+        if not isinstance(self._total, int):
+            self._total = self._total()
+        return self._total
 
     @property
     def docids(self) -> array[int]:
-        """The docids that are shown, in order. They are those that were found, whatever happened
-        since."""
+        """The docids that are shown, in order."""
         if not isinstance(self._page, array):
             docids, self.how = self._page()
             self._page = array("i", docids[self._start :])
         return self._page
+
+    @property
+    def only(self) -> int | None:
+        """The docid where just one matches, shown or not, else None."""
+        if self._only is None and self.total == 1 and self.docids:
+            self._only = self.docids[0]
+        return self._only
+
+    @only.setter
+    def only(self, docid: int | None) -> None:
+        self._only = docid
 
 
 def _is_shape(sort: Any, shapes: Mapping[str, Any]) -> bool:
@@ -189,15 +219,15 @@ def _leaves(node: Node) -> list[Node]:
 def _helped(question: Question, order: Order) -> bool:
     """Whether columns know what is asked, and can help."""
     leaves = _leaves(question.root)
-    searches = [leaf for leaf in leaves if isinstance(leaf, (Text, Listed))]
+    known = 0
     for leaf in leaves:
-        if isinstance(leaf, Between) and leaf.index not in FIELDS:
-            return False
-        if isinstance(leaf, Keywords) and leaf.index not in KEYWORDS:
-            return False
+        if isinstance(leaf, (Between, Keywords)):
+            if leaf.index not in (FIELDS if isinstance(leaf, Between) else KEYWORDS):
+                return False
+            known += 1
     if order.field is not None:
         return order.field in FIELDS
-    return not leaves or len(searches) < len(leaves)
+    return not leaves or known > 0
 
 
 def _searched(question: Question) -> tuple[list[Text], Question] | None:

@@ -103,6 +103,8 @@ def value_of(value: AnyType, names: Names) -> AnyType:
 
     :raises QueryError: there is no such name
     """
+    if type(value) is str:  # as nearly all are
+        return value
     if isinstance(value, Name):
         if value.name not in names:
             raise QueryError(

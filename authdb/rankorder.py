@@ -8,7 +8,8 @@ or those that match are sorted by the number of their value. What is dirty is pu
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from pyroaring import BitMap
 
 __all__ = ["RankOrder", "merged"]
+
+#: The first few of many are looked for among SPARE times as many ranks as are likely to have them,
+#: and LEAST more; then among FURTHER times as many, until there are enough.
+SPARE, LEAST, FURTHER = 2, 64, 8
 
 
 class RankOrder:
@@ -38,19 +43,25 @@ class RankOrder:
             self._ranks = columns.ranks
             return
         self._group, self._starts = columns.group(field), columns.starts(field)
-        self._order, self._known = columns.order(field), columns.known(field)
+        self._known = self._starts[-1]
+        if field != "last_update":
+            self._order = columns.order(field)
 
     def first(self, found: BitMap | range | Window, count: int | None) -> tuple[list[int], str]:
         """The docids of the first ``count`` of the ranks ``found`` (None for all), and how they
         were got."""
-        total = len(found)
-        count = total if count is None else min(count, total)
         end = "highest" if self._reverse else "lowest"
         if self._field == "last_update":
             if not isinstance(found, (range, Window)):
                 found = Window(found, 0, self._size)
-            ranks = (self._newest if self._reverse else self._ranked)(found, count)
-            return self._named(ranks), f"ranks from the {end}, stop after {count:,}"
+            count = len(found) if count is None else count
+            if self._reverse:
+                ranks = self._newest(found, count)
+            else:  # those without a date come last anyway
+                ranks = _lowest(found, found.start, count)
+            return self._named(ranks), f"ranks from the {end}, stop after {len(ranks):,}"
+        total = len(found)
+        count = total if count is None else min(count, total)
         if isinstance(found, Window):
             found = found.made()
         if self._field is None:
@@ -66,7 +77,7 @@ class RankOrder:
             shown += self._without(found)[: count - len(shown)]
         return shown, how
 
-    def _named(self, ranks: list[int]) -> list[int]:
+    def _named(self, ranks: Iterable[int]) -> list[int]:
         return list(map(self._docids.__getitem__, ranks))
 
     def _by_docid(self, found: BitMap | range, count: int, total: int) -> tuple[list[int], str]:
@@ -80,25 +91,40 @@ class RankOrder:
         shown = sorted(map(self._docids.__getitem__, found), reverse=self._reverse)
         return shown[:count], f"sort {total:,} docids"
 
-    def _ranked(self, found: range | Window, count: int) -> list[int]:
-        """From the lowest date on; then those without."""
-        if isinstance(found, range):
-            return list(found[:count])
-        return list(islice(found.between(found.start, found.stop), count))
-
-    def _newest(self, found: range | Window, count: int) -> list[int]:
+    def _newest(self, found: range | Window, count: int) -> Sequence[int]:
         """From the highest date on, those of one date ascending; then those without."""
-        start, stop, known = found.start, found.stop, min(found.stop, self._known)
-        between = range if isinstance(found, range) else found.between
-        with_date: Iterable[int] = ()
-        if start < known:
-            lowest = found.last(known, count) if isinstance(found, Window) else known - count
-            if lowest is not None:
-                # From the first rank of the date that the last one wanted has.
-                first = self._starts[self._group[max(start, lowest)]]
-                with_date = between(max(start, first), known)
-        ranks = sorted(with_date, key=self._group.__getitem__, reverse=True)[:count]
-        return [*ranks, *islice(between(max(start, known), stop), count - len(ranks))]
+        known = min(found.stop, self._known)
+        ranks = self._latest(found, known, count) if found.start < known else []
+        if len(ranks) < count and known < found.stop:
+            ranks += _lowest(found, max(found.start, known), count - len(ranks))
+        return ranks
+
+    def _latest(self, found: range | Window, known: int, count: int) -> list[int]:
+        """As `_newest`, of those before ``known``, which have a date."""
+        there = self._last(found, known, count)
+        lower: Sequence[int] = ()
+        if count < len(there):  # of the lowest date that is shown the first ones are
+            day = self._group[there[-count]]
+            end = bisect_left(there, self._starts[day + 1])
+            begin = bisect_left(there, self._starts[day], 0, end)
+            lower, there = there[begin:end], there[end:]
+        ranks = sorted(there, key=self._group.__getitem__, reverse=True)
+        ranks += lower[: count - len(ranks)]
+        return ranks
+
+    def _last(self, found: range | Window, known: int, count: int) -> Sequence[int]:
+        """The last of ``found`` before ``known``, ascending: all of some dates, and at least
+        ``count`` where there are so many."""
+        start, ranks = found.start, _reach(found, count)
+        while True:
+            # From the first rank of a date on.
+            first = max(start, self._starts[self._group[max(start, known - ranks)]])
+            if isinstance(found, range):
+                return range(first, known)
+            there = found.near(first, known)
+            if len(there) >= count or first == start:
+                return there
+            ranks *= FURTHER
 
     def _walk(self) -> Iterator[int]:
         order, starts = self._order, self._starts
@@ -121,6 +147,24 @@ class RankOrder:
         """The docids of those without a value."""
         group, missing = self._group, len(self._starts) - 1
         return sorted(self._docids[rank] for rank in found if group[rank] == missing)
+
+
+def _lowest(found: range | Window, start: int, count: int) -> Sequence[int]:
+    """The first ``count`` of ``found``, from ``start`` on."""
+    if isinstance(found, range):
+        return range(start, found.stop)[:count]
+    ranks = _reach(found, count)
+    while True:
+        stop = min(start + ranks, found.stop)
+        there = found.near(start, stop)
+        if len(there) >= count or stop == found.stop:
+            return there[:count]
+        ranks *= FURTHER
+
+
+def _reach(found: range | Window, count: int) -> int:
+    """Among how many ranks ``count`` of ``found`` are looked for first."""
+    return count if isinstance(found, range) else SPARE * found.reach(count) + LEAST
 
 
 def merged(

@@ -25,7 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
             work / "results.json", options.resume or options.report_only, options.report_only
         )
         if not options.report_only:
-            Run(options.sizes, work, board, options.peers, options.limit, options.turns).run()
+            try:
+                Run(options.sizes, work, board, options.peers, options.limit, options.turns).run()
+            except KeyboardInterrupt:
+                again = (
+                    f"--work {options.work} --resume takes it up" if options.work else "all is lost"
+                )
+                print(f"cut short; {again}", file=sys.stderr)
+                return 130
         # Wide in a file or a pipe, where nobody cuts it.
         console = Console(width=None if sys.stdout.isatty() else 180)
         show(board, console)
@@ -63,9 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--limit",
         type=float,
-        default=300,
+        default=120,
         metavar="SECONDS",
-        help="give a peer up that takes longer for one thing (default: 300)",
+        help="give a peer up that takes longer for one thing (default: 120)",
     )
     parser.add_argument(
         "--turns",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -15,13 +17,27 @@ from typing import Any
 
 import psutil
 
-__all__ = ["Board", "Failed", "Worker", "memory_of"]
+__all__ = ["Board", "Failed", "Worker", "failure", "memory_of"]
 
 ROOT = Path(__file__).parent.parent
+#: How libraries say so.
+OUT_OF_MEMORY = re.compile("memoryerror|out ?of ?memory|cannot allocate memory", re.IGNORECASE)
 
 
 class Failed(Exception):
     """A peer could not do what it was told, or not in time; says why."""
+
+
+def failure(status: int, text: str) -> Failed:
+    """What is said of a process that failed; what stands before the colon is shown in the table.
+
+    :param status: of the process, where that has ended
+    :param text: what it said
+    """
+    if status == -signal.SIGKILL:  # which nobody here has sent
+        return Failed("OUT OF MEMORY: it was killed, as the system does when there is none left")
+    kind = "OUT OF MEMORY" if OUT_OF_MEMORY.search(text) else "FAILED"
+    return Failed(f"{kind}: {text}")
 
 
 class Worker:
@@ -31,15 +47,29 @@ class Worker:
     """
 
     def __init__(self, peer: str, folder: Path, limit: float = 300) -> None:
-        self.peer, self.limit = peer, limit
+        self.peer, self.limit, self._folder = peer, limit, folder
+        self._start()
+
+    def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", peer, str(folder)],
+            [sys.executable, "-m", "benchmarks.worker", self.peer, str(self._folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
             text=True,
             bufsize=1,
+            start_new_session=True,  # Ctrl-C is for us: we end it
         )
+
+    def restart(self) -> None:
+        """Start a process in place of this one."""
+        self.close()
+        self._start()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has, by itself or because it took too long."""
+        return self._process.poll() is not None
 
     def __call__(self, what: str, *args: Any) -> Any:
         """Tell it what to do; its answer.
@@ -47,18 +77,23 @@ class Worker:
         :raises Failed: it failed, or took longer than the limit
         """
         assert self._process.stdin and self._process.stdout
+        if self.has_ended:
+            raise Failed("FAILED: its process has ended")
         try:
             self._process.stdin.write(json.dumps([what, *args]) + "\n")
             ready, _, _ = select.select([self._process.stdout], [], [], self.limit)
             if not ready:
                 # What it answers in the end would be taken for the answer to the next thing.
-                self._process.kill()
+                self.close()
                 raise Failed(f"over {self.limit:g} s")
-            reply = json.loads(self._process.stdout.readline() or '{"error": "it died"}')
+            line = self._process.stdout.readline()
         except BrokenPipeError:
-            reply = {"error": "it died"}
+            line = ""
+        if not line:
+            raise failure(self._process.wait(), "it ended without a word")
+        reply = json.loads(line)
         if "error" in reply:
-            raise Failed(f"FAILED: {reply['error']}")
+            raise failure(0, reply["error"])
         return reply["value"]
 
     def call(self, method: str, *args: Any) -> float:
@@ -94,7 +129,8 @@ class Worker:
                     child.kill()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream
-            stream.close()
+            with suppress(BrokenPipeError):  # there may be something left to be written
+                stream.close()
         self._process.wait()
 
     def __enter__(self) -> Worker:
@@ -154,11 +190,16 @@ class Board:
         """Say why there is no time, or why it does not count; what was said first stays."""
         self._cell("notes", size, method).setdefault(peer, text)
 
+    def times(self, size: int, method: str, peer: str) -> list[float]:
+        """What was written down."""
+        times: list[float] = self._cell("times", size, method).get(peer, [])
+        return times
+
     def value(self, size: int, method: str, peer: str) -> float | None:
         """The median; None where there is none, or it does not count."""
         if self.noted(size, method, peer) is not None:
             return None
-        times = self._cell("times", size, method).get(peer)
+        times = self.times(size, method, peer)
         return median(times) if times else None
 
     def noted(self, size: int, method: str, peer: str) -> str | None:
@@ -194,10 +235,11 @@ class Board:
         self.save()
 
     def forget(self, size: int) -> None:
-        """Take back all of a size."""
+        """Take back all of a size, on the disk too."""
         self.data["done"] = [pair for pair in self.data["done"] if pair[0] != size]
         for kind in ("times", "notes"):
             self.data[kind].pop(str(size), None)
+        self.save()
 
     def save(self) -> None:
         """Write it to the file."""

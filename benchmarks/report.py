@@ -10,6 +10,7 @@ from rich.table import Table
 
 from benchmarks.bars import BARS, SIZES, ratio
 from benchmarks.harness import Board
+from benchmarks.pace import ASKS, LOADS
 from benchmarks.peers import PEERS
 from benchmarks.tasks import TASKS, Task
 
@@ -20,14 +21,19 @@ GROWTH = "growth"
 
 
 def peers_of(board: Board, size: int | None = None) -> list[str]:
-    """The peers, besides ours, of which there is anything."""
+    """The peers, besides ours, of which there is anything to be shown."""
     sizes = board.sizes if size is None else [size]
     return [
         peer
         for peer in PEERS
-        if peer != "ours"
-        and any(board.value(s, task.key, peer) is not None for s in sizes for task in TASKS)
+        if peer != "ours" and any(_is_told(board, s, task, peer) for s in sizes for task in TASKS)
     ]
+
+
+def _is_told(board: Board, size: int, task: Task, peer: str) -> bool:
+    """Whether there is a time, or what there is instead."""
+    noted = board.noted(size, task.key, peer)
+    return noted is not None or board.value(size, task.key, peer) is not None
 
 
 def amount(task: Task, value: float) -> str:
@@ -165,10 +171,17 @@ METHOD = """\
   before. The collector does not look at what was loaded before (`gc.freeze`), for all alike.
 - Loading is from the file to the disk, synced. authdb checks every field of every record while it
   loads, the others take what comes. It has no switch to leave the text out: in the rows without
-  text, ours has it and theirs does not.
+  text, ours has it and theirs does not. As whole processes, ours is `authdb load` into a folder
+  where there is nothing; the others' needs a command for each step.
 - Changes are synced: SQLite with its default journal and `synchronous = FULL`. TinyDB does not
   sync.
-- Slow loaders (fewer than 5,000 packages a second) take part at 10,000 only, and load once.
+- What takes a peer long is done fewer times, and once at least: it loads up to three times, as long
+  as that takes {loads:g} seconds in all (authdb's and SQLite's load with text, which the bars
+  compare, is done each time), and is asked each question in up to five turns, as long as one
+  after the other they would take {asks:g} seconds.
+- Slow loaders (fewer than 5,000 packages a second) take part at 10,000 only.
+- Who fails is told in place of a ratio: *over 120 s*, where it took longer than it may for one
+  thing, *OUT OF MEMORY*, *FAILED*, *WRONG*; what it said stands at the end of this page.
 """
 
 
@@ -181,7 +194,8 @@ def page(board: Board) -> str:
         lines = [[task.title, *cells] for task, cells in rows(board, size, peers)]
         parts.append(_table(["their time / ours", "authdb", *map(board.title, peers)], lines))
         parts.append(_behind(board, size))
-    parts += [_growth(board), _bars(board), METHOD, _versions(board)]
+    method = METHOD.format(loads=LOADS, asks=ASKS)
+    parts += [_growth(board), _bars(board), method, _versions(board)]
     return "\n".join(parts)
 
 

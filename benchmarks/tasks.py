@@ -36,7 +36,7 @@ LOADING = (
     Task("size", "size on disk", unit="B"),
 )
 COMMANDS = (
-    Task("load_command", "load with text, as whole processes"),
+    Task("load_command", "load with text, as whole processes (ours: authdb load alone)"),
     Task("cold_query", "query --before 2013 --limit 20, a whole process"),
 )
 QUESTIONS = (

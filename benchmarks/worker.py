@@ -20,7 +20,7 @@ from benchmarks.peers.base import calm
 __all__: list[str] = []
 
 #: A turn asks a question for so long, and at least so often.
-TURN, LEAST = 0.03, 3
+TURN, LEAST = 0.02, 3
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from itertools import islice
@@ -14,8 +15,9 @@ import pytest
 from authdb.loaders import Loader
 from benchmarks.bars import BARS
 from benchmarks.data import FREQUENT, PHRASE, RARE, batch_file, packages, packages_file
-from benchmarks.harness import Board, Failed, Worker
-from benchmarks.report import amount, growth, page
+from benchmarks.harness import Board, Failed, Worker, failure
+from benchmarks.pace import again
+from benchmarks.report import amount, growth, page, peers_of, rows
 from benchmarks.tasks import QUESTIONS, TASKS, Task, unlike
 
 ROOT = Path(__file__).parent.parent
@@ -98,6 +100,71 @@ def test_a_peer_that_is_missing_or_fails_is_named(tmp_path: Path) -> None:
         worker("about")
 
 
+def test_what_takes_long_is_done_fewer_times() -> None:
+    """Once at least, and no more often than was asked for."""
+    assert again([], 1, 0)
+    assert not again([5.0], 3, 9)
+    assert again([5.0], 3, 10)
+    assert again([0.1, 0.1], 3, 1)
+    assert not again([0.1, 0.1, 0.1], 3, 1)
+
+
+def test_a_failure_is_told_in_the_table(tmp_path: Path) -> None:
+    """In the cell of the ratio, also of a peer that could do nothing else."""
+    assert str(failure(0, "OutOfMemoryException: ...")).startswith("OUT OF MEMORY: ")
+    assert str(failure(-9, "")).startswith("OUT OF MEMORY: it was killed")
+    assert str(failure(1, "it ended without a word")) == "FAILED: it ended without a word"
+    results = Board(tmp_path / "results.json")
+    results.data["about"]["peers"] = {"duckdb": {"title": "DuckDB"}}
+    for peer in ("ours", "sqlite"):
+        results.add(SIZE, "facets", peer, 0.5)
+    results.note(SIZE, "facets", "duckdb", str(failure(0, "MemoryError: ")))
+    results.note(SIZE, "facets", "tinydb", "over 120 s")
+    assert peers_of(results, SIZE) == ["sqlite", "duckdb", "tinydb"]
+    ((_, cells),) = rows(results, SIZE, peers_of(results, SIZE))
+    assert cells == ["500 ms", "1.00", "OUT OF MEMORY", "over 120 s"]
+
+
+def test_a_process_that_has_ended_is_started_again(tmp_path: Path) -> None:
+    """What one question did to it does not cost it the others."""
+    with Worker("sqlite", tmp_path) as worker:
+        worker._process.kill()
+        with pytest.raises(Failed, match="OUT OF MEMORY"):
+            worker("about")
+        assert worker.has_ended
+        with pytest.raises(Failed, match="has ended"):
+            worker("about")
+        worker.restart()
+        assert worker("about")["title"] == "SQLite"
+
+
+def test_a_run_that_is_interrupted_is_taken_up(tmp_path: Path) -> None:
+    """Ctrl-C ends it with a line that says how it goes on, and leaves no process behind."""
+    words = f"--sizes {SIZE} --turns 1 --peers ours sqlite --work {tmp_path}".split()
+    command = [sys.executable, "-m", "benchmarks", *words]
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, preexec_fn=_heed, **pipes) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if "range_count" in line:  # it is asking: all is loaded
+                break
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+        assert process.wait(60) == 130
+    assert f"cut short; --work {tmp_path} --resume takes it up" in told
+    assert "Traceback" not in told
+    done = subprocess.run([*command, "--resume"], cwd=ROOT, timeout=300, **pipes)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert " load " not in done.stderr
+    assert "range_count" in done.stderr
+    assert board(tmp_path).value(SIZE, "range_count", "ours") is not None
+
+
+def _heed() -> None:
+    """Take Ctrl-C, also where those above have it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 ORDERED = [["a", "2024-02-01"], ["b", "2024-01-01"], ["c", "2024-01"]]
 
 
@@ -159,6 +226,10 @@ def test_a_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
     assert again.is_done(SIZE, "load")
     assert again.value(SIZE, "load", "ours") == 1.0
     assert not Board(tmp_path / "results.json").is_done(SIZE, "load")
+    again.forget(SIZE)
+    later = Board(tmp_path / "results.json", resume=True)
+    assert not later.is_done(SIZE, "load")
+    assert later.value(SIZE, "load", "ours") is None
     again.data["about"]["ended"] = True
     again.save()
     assert not Board(tmp_path / "results.json", resume=True).is_done(SIZE, "load")

@@ -73,7 +73,9 @@ def test_everything_that_columns_say_is_what_the_packages_are(packages: list[Pac
         assert row.cells == Row.of(docid, package).cells
         assert row.docid == docid
     assert found.rank(1) is found.rank(10**6) is found.rank(-1) is None
-    assert [row.docid for row in found.rows(range(found.size)[::-1])] == by_update[::-1]
+    backwards = found.rows(range(found.size)[::-1], by_update[::-1])
+    assert [row.docid for row in backwards] == by_update[::-1]
+    assert backwards == [found.row(rank) for rank in range(found.size)][::-1]
     for field in FIELDS:
         has = [docid for docid in of_docid if _value(of_docid[docid], field) is not None]
         has.sort(key=lambda docid: (_value(of_docid[docid], field), docid))
@@ -499,6 +501,31 @@ def test_those_that_turn_out_to_be_damaged_are_dropped(stored: Path) -> None:
             db.update(name, license="0BSD")
     with AuthDB.open(stored) as db:
         assert of(db) is not None
+
+
+@pytest.mark.parametrize("dirty", [False, True])
+def test_what_was_found_is_counted_also_when_their_file_is_closed(
+    stored: Path, dirty: bool
+) -> None:
+    """What is shown of the newest is found without counting all: they are counted when asked."""
+    queries = (
+        "last_update > '2000' and license == 'MIT'",
+        "license == 'MIT' and 'oauth2' not in categories",
+        "license == 'MIT' or license == 'BSD-2-Clause'",
+        "'signature' not in categories",
+    )
+    with AuthDB.open(stored) as db:
+        if dirty:
+            db.update("hawkrest", license="MIT")
+        expected = [len(list(db.find(query))) for query in queries]
+        columns = db._session.columns()
+        assert columns is not None and bool(columns.dirty) is dirty
+        found = [
+            db.find(query, sort="last_update", reverse=reverse, limit=1)
+            for query in queries
+            for reverse in (False, True)
+        ]
+    assert [len(result) for result in found] == [n for n in expected for _ in range(2)]
 
 
 def test_a_stranger_has_no_say_in_columns(stored: Path) -> None:

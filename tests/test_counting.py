@@ -162,6 +162,25 @@ def test_in_an_open_transaction_what_was_changed_counts(filled: AuthDB, small: N
         assert filled.histogram().total == 5
 
 
+def test_periods_are_those_of_the_columns_that_are_asked(
+    filled: AuthDB, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are looked for once, and again in columns that take the place of those."""
+    filled._session.waited(60)
+    before = filled._session.columns()
+    assert filled.histogram() == filled.histogram() == {"2019": 2, "2024": 2}
+    filled.histogram().clear()  # what is handed out is the asker's own
+    filled.update("hawkrest", last_release="2025-01-01")
+    assert filled.histogram() == {"2019": 1, "2024": 2, "2025": 1}
+    monkeypatch.setattr(beside, "few", lambda size: 0)
+    filled.add(Package("new", "New", last_update="2026"))
+    filled._session.waited(60)
+    after = filled._session.columns()
+    assert before is not None and after is not None and not after.dirty
+    assert after._sections is not before._sections
+    assert filled.histogram() == {"2019": 1, "2024": 2, "2025": 1, "2026": 1}
+
+
 def test_damaged_columns_are_done_without(folder: Path, small: None) -> None:
     with AuthDB.create(folder) as db:
         store(db, [Package(**record) for record in SAMPLES])

@@ -54,14 +54,13 @@ class Peer(Base):
             load(db, [Loader(source)])
 
     def load_command(self, source: Path) -> None:
-        """As whole processes."""
-        for words in (["init"], ["load", str(source)]):
-            subprocess.run(
-                [script("authdb"), "--db", str(self.path), *words],
-                check=True,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+        """As a whole process: ``authdb load`` makes the database that is not there yet."""
+        subprocess.run(
+            [script("authdb"), "--db", str(self.path), "load", str(source)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def cold(self) -> list[str]:
         """The command that asks a question from outside."""
