@@ -18,8 +18,23 @@ from typing import Any
 
 from ZODB.utils import p64, u64
 
-from authdb.bulk import Ref, record, tree
-from authdb.nodes import flat, head, is_node, leaf, loaded, loaded_tree, shape, small, spliced
+from authdb.bulk import Ref, record, tree, tree_of_pickles
+from authdb.nodes import (
+    docid_in,
+    flat,
+    head,
+    is_node,
+    items_of,
+    leaf,
+    loaded,
+    loaded_leaf,
+    loaded_tree,
+    shape,
+    small,
+    spliced,
+    spliced_leaf,
+    within,
+)
 from authdb.storage import MyZODB
 
 __all__ = ["Graft"]
@@ -83,20 +98,38 @@ class Graft:
 
     # -- trees -------------------------------------------------------------------------------
 
-    def new(self, kind: Any, items: Mapping[Any, Any]) -> bytes:
-        """A new tree or TreeSet of ``items`` (without references), ascending; its oid."""
-        step, most, _ = shape(kind)
-        if len(items) <= most:
-            return self.add(small(kind, flat(items, step), None))
-        return bytes(p64(tree(self, kind, items if step == 1 else items.items()).oid))
+    def new(self, kind: Any, items: Sequence[bytes]) -> bytes:
+        """A new tree or TreeSet of docids.
 
-    def append(self, oid: bytes, kind: Any, items: Mapping[Any, Any]) -> None:
-        """Put ``items``, ascending, without references, behind all that a tree has."""
-        longer = spliced(self.read(oid), kind, items)
+        :param items: at least one, ascending, each as `authdb.nodes.item` gives it
+        :returns: its oid
+        """
+        if len(items) <= kind.max_leaf_size:
+            return self.add(within(kind, b"".join(items)))
+        return bytes(p64(tree_of_pickles(self, kind, items, docid_in).oid))
+
+    def append(self, oid: bytes, kind: Any, items: Sequence[bytes]) -> None:
+        """Put ``items``, as `new` takes them, behind all that a tree has."""
+        more, count = b"".join(items), len(items)
+        found = self.read(oid)
+        at, longer = oid, spliced(found, kind, more, count)
         if longer is None:
-            self.merge(oid, kind, items)
+            at, found = self._last_leaf(oid, found, kind)
+            longer = spliced_leaf(found, kind, more, count)
+        if longer is None:
+            self.merge(oid, kind, items_of(items, shape(kind)[0]))
         else:
-            self._records[oid] = longer
+            self._records[at] = longer
+
+    def _last_leaf(self, oid: bytes, found: bytes, kind: Any) -> tuple[bytes, bytes]:
+        """The oid and the record of the last leaf of a tree, given those of the tree; these again
+        where that has at most one, within."""
+        state = loaded_tree(found, kind)
+        while state is not None and len(state) > 1:
+            oid = state[0][-1]
+            found = self.read(oid)
+            state = None if found.startswith(head(kind._bucket_type)) else loaded(found)
+        return oid, found
 
     def merge(
         self,
@@ -153,7 +186,7 @@ class _Merge:
         """Change a tree of at most one leaf, with these items."""
         new = self._changed(items, changes)
         if new is not items:
-            self._write_small(new)
+            self._write_small(new, self._is_behind(items, changes))
         return bool(new)
 
     def large(self, state: Any, changes: Mapping[Any, Any]) -> bool:
@@ -196,8 +229,7 @@ class _Merge:
     def _changed(self, items: tuple[Any, ...], changes: Mapping[Any, Any]) -> Any:
         """The items of a leaf after ``changes``; the same object where nothing changes."""
         step, combine = self._step, self._combine
-        if combine is None and (not items or next(iter(changes)) > items[-step]):
-            # All behind what is there, as everything is that belongs to new documents.
+        if combine is None and self._is_behind(items, changes):
             if None in changes.values():
                 changes = {key: value for key, value in changes.items() if value is not None}
             return items + flat(changes, step) if changes else items
@@ -223,18 +255,30 @@ class _Merge:
             return items
         return flat({key: found[key] for key in sorted(found)} if is_unordered else found, step)
 
-    def _pieces(self, items: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """The items of a leaf, as those of so many that none is too large."""
-        size = len(items) // self._step
-        if size <= self._most:
+    def _is_behind(self, items: tuple[Any, ...], changes: Mapping[Any, Any]) -> bool:
+        """Whether all the changes come behind what is there, as everything does that belongs to
+        new documents."""
+        return not items or next(iter(changes)) > items[-self._step]
+
+    def _pieces(self, items: tuple[Any, ...], is_end: bool) -> list[tuple[Any, ...]]:
+        """The items of a leaf, as those of so many that none is too large.
+
+        :param is_end: whether they end the tree, and it grows there: leaves are full then, since
+            nothing will come between
+        """
+        size, most = len(items) // self._step, self._most
+        if size <= most:
             return [items]
-        count = -(-size // (self._most * 3 // 4))
+        if is_end:
+            width = self._step * most
+            return [items[start : start + width] for start in range(0, len(items), width)]
+        count = -(-size // (most * 3 // 4))
         ends = [self._step * (size * part // count) for part in range(count + 1)]
         return [items[start:end] for start, end in pairwise(ends)]
 
-    def _write_small(self, items: tuple[Any, ...]) -> None:
+    def _write_small(self, items: tuple[Any, ...], is_end: bool) -> None:
         """Write a tree that had at most one leaf, within its own record."""
-        graft, pieces = self._graft, self._pieces(items)
+        graft, pieces = self._graft, self._pieces(items, is_end)
         if len(pieces) == 1:
             graft.write(self._oid, small(self._kind, items, self._values))
             return
@@ -282,19 +326,21 @@ class _Merge:
         """
         found = self._graft.read(oid)
         if found.startswith(head(self._leaf)):
-            state = loaded(found)
-            return self._leaf, self._change_leaf(oid, state, {key: changes[key] for key in keys})
+            items, following = loaded_leaf(found, self._leaf)
+            some = {key: changes[key] for key in keys}
+            return self._leaf, self._change_leaf(oid, items, following, some)
         return self._kind, self._change_node(oid, loaded(found), keys, changes)
 
-    def _change_leaf(self, oid: bytes, state: Any, changes: Mapping[Any, Any]) -> Any:
-        items = state[0]
+    def _change_leaf(
+        self, oid: bytes, items: Any, following: bytes | None, changes: Mapping[Any, Any]
+    ) -> Any:
         new = self._changed(items, changes)
         if new is items:
             return None
         self._emptied |= not new
-        pieces = self._pieces(new)
+        pieces = self._pieces(new, following is None and self._is_behind(items, changes))
         oids = [oid, *(self._graft.oid() for _ in pieces[1:])]
-        self._write_leaves(oids, pieces, state[1] if len(state) > 1 else None)
+        self._write_leaves(oids, pieces, following)
         return _joined(oids, [piece[0] for piece in pieces[1:]]) if len(pieces) > 1 else None
 
     def _change_node(
