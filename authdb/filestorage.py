@@ -29,6 +29,9 @@ __all__ = ["OneFile", "Replaced", "Revision", "TornTail", "save_index"]
 # So much is read of a record at first: most are shorter.
 _AT_ONCE = 4096
 
+# So much is written at a time.
+_WRITTEN = 1 << 20
+
 # The index is saved where there are so many records, or transactions, behind it, unless that would
 # take more than this share of the time of the commits. Of 3,000,000 records it takes 0.1 s.
 _MANY_RECORDS = 10_000
@@ -246,15 +249,14 @@ class OneFile(FileStorage):
 
     def newest(self, oid: bytes) -> bytes:
         """The newest record of an object, as ``load`` gives it: for whoever reads thousands."""
-        position = self._index.get(oid)
-        if position is not None:
+        position = _position(self._index._data, oid)
+        if position:
             found = os.pread(self._file.fileno(), _AT_ONCE, position)
-            size = RECORD.unpack_from(found)[-1]
-            if size:
-                missing = RECORD.size + size - len(found)
-                if missing > 0:
-                    found += os.pread(self._file.fileno(), missing, position + len(found))
-                return found[RECORD.size : RECORD.size + size]
+            end = RECORD.size + int.from_bytes(found[RECORD.size - 8 : RECORD.size], "big")
+            if end > RECORD.size:
+                if end > len(found):
+                    found += os.pread(self._file.fileno(), end - len(found), position + len(found))
+                return found[RECORD.size : end]
         return bytes(self.load(oid)[0])
 
     def store_all(self, records: Mapping[bytes, bytes], transaction: Any) -> None:
@@ -263,15 +265,21 @@ class OneFile(FileStorage):
         if transaction is not self._transaction:
             raise StorageTransactionError(self, transaction)
         with self._lock:
-            index, places, tid, begun = self._index, self._tindex, self._tid, self._pos
+            data, places, tid, begun = self._index._data, self._tindex, self._tid, self._pos
             position = begun + self._tfile.tell() + self._thl
-            known_to = index.maxKey() if index else z64
+            known_to = self._index.maxKey() if self._index else z64
+            pack, size, many = RECORD.pack, RECORD.size, position + _WRITTEN
+            waiting: list[bytes] = []
             for oid, record in records.items():
-                before = 0 if oid > known_to else index.get(oid, 0)
-                head = RECORD.pack(oid, tid, before, begun, 0, len(record))
-                self._tfile.write(head + record)
+                before = 0 if oid > known_to else _position(data, oid)
+                length = len(record)
+                waiting += pack(oid, tid, before, begun, 0, length), record
                 places[oid] = position
-                position += len(head) + len(record)
+                position += size + length
+                if position > many:
+                    self._tfile.write(b"".join(waiting))
+                    waiting, many = [], position + _WRITTEN
+            self._tfile.write(b"".join(waiting))
             self.set_max_oid(max(self._oid, *records))
 
     def _keep_at_hand(self, path: str) -> None:
@@ -326,6 +334,15 @@ class _Upto:
 
     def read(self, size: int) -> bytes:
         return bytes(self.whole.read(max(0, min(size, self._end - self.tell()))))
+
+
+def _position(data: Any, oid: bytes) -> int:
+    """Where an object's newest record is; 0 where there is none.
+
+    :param data: that of an fsIndex, which asks for it in three times the time
+    """
+    bucket = data.get(oid[:6])
+    return 0 if bucket is None else int.from_bytes(bucket.get(oid[6:], b""), "big")
 
 
 # ZODB takes its index on trust. One with a flipped byte hides packages, and has their ids given to

@@ -36,6 +36,7 @@ LADDER = [
     "nodes",
     "connections",
     "storage",
+    "probing",
     "walking",
     "generations",
     "past",
