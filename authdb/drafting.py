@@ -62,6 +62,9 @@ class Batch:
         #: name -> place among the added, of those that `settle` has seen
         self._places: dict[str, int] = {}
         self._waiting: list[dict[str, Any]] = []  # added, and not written yet
+        #: What the added hold that were written, where that is asked for again, and while they are
+        #: few: to read a record takes half as long as to write it.
+        self._states: list[dict[str, Any]] | None = [] if builder is None else None
         self._sizes = array("I")  # of the records of the added
         self._chunks = array("Q")  # where each chunk of them begins
         #: place of an added package, or name of a changed one -> where its record is
@@ -121,6 +124,8 @@ class Batch:
             self._waiting[place - len(self._sizes)] = state
         else:
             self._replaced[place] = self._append([self._record(state)])
+            if self._states is not None:
+                self._states[place] = state
             if self.builder is not None:
                 self.builder.replace(self.first + place, state)
 
@@ -135,6 +140,10 @@ class Batch:
         self._chunks.append(self._append(records)[0])
         done = len(self._sizes)
         self._sizes.extend(map(len, records))
+        if self._states is not None:
+            self._states += self._waiting
+            if self._end > _IN_MEMORY:
+                self._states = None
         if self.builder is not None:
             self._tell(done, self._waiting)
         elif self._make_builder is not None and len(self.names) >= self._from:
@@ -159,9 +168,11 @@ class Batch:
     def added(self) -> Iterator[tuple[str, dict[str, Any], bytes]]:
         """Of each package that is added its name, what it holds, and its record, in the order of
         their docids."""
+        kept = self._states
         for number, records in enumerate(self.records()):
             for place, record in enumerate(records, number * _CHUNK):
-                yield self.names[place], _state_in(record), record
+                state = _state_in(record) if kept is None else kept[place]
+                yield self.names[place], state, record
 
     def changed(self) -> Iterator[tuple[int, Package, dict[str, Any]]]:
         """Of each package that is changed its docid, the package, and what it will hold, in the
