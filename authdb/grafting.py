@@ -326,7 +326,7 @@ class _Merge:
         """
         found = self._graft.read(oid)
         if found.startswith(head(self._leaf)):
-            items, following = loaded_leaf(found, self._leaf)
+            items, following = loaded_leaf(found, self._leaf, self._values)
             some = {key: changes[key] for key in keys}
             return self._leaf, self._change_leaf(oid, items, following, some)
         return self._kind, self._change_node(oid, loaded(found), keys, changes)
