@@ -249,7 +249,9 @@ class OneFile(FileStorage):
 
     def newest(self, oid: bytes) -> bytes:
         """The newest record of an object, as ``load`` gives it: for whoever reads thousands."""
-        position = _position(self._index._data, oid)
+        # Its get() takes three times as long.
+        bucket = self._index._data.get(oid[:6])
+        position = int.from_bytes(bucket.get(oid[6:], b""), "big") if bucket else 0
         if position:
             found = os.pread(self._file.fileno(), _AT_ONCE, position)
             end = RECORD.size + int.from_bytes(found[RECORD.size - 8 : RECORD.size], "big")
@@ -265,14 +267,14 @@ class OneFile(FileStorage):
         if transaction is not self._transaction:
             raise StorageTransactionError(self, transaction)
         with self._lock:
-            data, places, tid, begun = self._index._data, self._tindex, self._tid, self._pos
+            places, tid, begun = self._tindex, self._tid, self._pos
             position = begun + self._tfile.tell() + self._thl
-            known_to = self._index.maxKey() if self._index else z64
+            buckets = dict(self._index._data.items())  # as an fsIndex has positions, see `newest`
             pack, size, many = RECORD.pack, RECORD.size, position + _WRITTEN
             waiting: list[bytes] = []
             for oid, record in records.items():
-                before = 0 if oid > known_to else _position(data, oid)
-                length = len(record)
+                bucket, length = buckets.get(oid[:6]), len(record)
+                before = int.from_bytes(bucket.get(oid[6:], b""), "big") if bucket else 0
                 waiting += pack(oid, tid, before, begun, 0, length), record
                 places[oid] = position
                 position += size + length
@@ -334,15 +336,6 @@ class _Upto:
 
     def read(self, size: int) -> bytes:
         return bytes(self.whole.read(max(0, min(size, self._end - self.tell()))))
-
-
-def _position(data: Any, oid: bytes) -> int:
-    """Where an object's newest record is; 0 where there is none.
-
-    :param data: that of an fsIndex, which asks for it in three times the time
-    """
-    bucket = data.get(oid[:6])
-    return 0 if bucket is None else int.from_bytes(bucket.get(oid[6:], b""), "big")
 
 
 # ZODB takes its index on trust. One with a flipped byte hides packages, and has their ids given to

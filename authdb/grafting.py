@@ -154,6 +154,22 @@ class Graft:
             return merge.small(() if state is None else state[0][0][0], changes)
         return merge.large(state, changes)
 
+    def found(self, oid: bytes, kind: Any, keys: list[Any]) -> dict[Any, Any]:
+        """The items of a tree, without references, that have one of these ``keys``, ascending."""
+        record = self.read(oid)
+        if record.startswith(head(kind._bucket_type)):
+            items = loaded_leaf(record, kind._bucket_type, None)[0]
+        else:
+            state = loaded_tree(record, kind)
+            if state is not None and len(state) > 1:
+                found: dict[Any, Any] = {}
+                for at, some in _parted(state[0], keys):
+                    found |= self.found(state[0][2 * at], kind, some)
+                return found
+            items = () if state is None else state[0][0][0]
+        there = dict(zip(items[::2], items[1::2], strict=True))
+        return {key: there[key] for key in keys if key in there}
+
     def leaves(self, oid: bytes, forget: bool = False) -> Iterator[tuple[Any, ...]]:
         """What the leaves of a tree, or of a part of one, hold, flat as in their states, in order.
 
@@ -184,9 +200,10 @@ class _Merge:
 
     def small(self, items: tuple[Any, ...], changes: Mapping[Any, Any]) -> bool:
         """Change a tree of at most one leaf, with these items."""
-        new = self._changed(items, changes)
+        keys = list(changes)
+        new = self._changed(items, keys, changes)
         if new is not items:
-            self._write_small(new, self._is_behind(items, changes))
+            self._write_small(new, self._is_behind(items, keys))
         return bool(new)
 
     def large(self, state: Any, changes: Mapping[Any, Any]) -> bool:
@@ -226,39 +243,35 @@ class _Merge:
 
     # -- leaves ------------------------------------------------------------------------------
 
-    def _changed(self, items: tuple[Any, ...], changes: Mapping[Any, Any]) -> Any:
-        """The items of a leaf after ``changes``; the same object where nothing changes."""
+    def _changed(self, items: tuple[Any, ...], keys: Sequence[Any], changes: Any) -> Any:
+        """The items of a leaf after the changes of ``keys``; the same object where nothing
+        changes."""
         step, combine = self._step, self._combine
-        if combine is None and self._is_behind(items, changes):
-            if None in changes.values():
-                changes = {key: value for key, value in changes.items() if value is not None}
-            return items + flat(changes, step) if changes else items
-        keys = items[::step]
-        found = (
-            dict.fromkeys(keys, True) if step == 1 else dict(zip(keys, items[1::2], strict=True))
-        )
-        last = keys[-1] if keys else None
-        is_changed = is_unordered = False
-        for key, change in changes.items():
-            old = found.get(key)
-            new = change if combine is None else combine(key, old, change)
+        if combine is None and self._is_behind(items, keys):
+            come = {key: changes[key] for key in keys if changes[key] is not None}
+            return items + flat(come, step) if come else items
+        held, there = list(items), list(items[::step])
+        is_changed, at = False, 0
+        for key in keys:
+            at = bisect_left(there, key, at)
+            is_there = at < len(there) and there[at] == key
+            old = (held[2 * at + 1] if step == 2 else True) if is_there else None
+            new = changes[key] if combine is None else combine(key, old, changes[key])
             if new is old:
                 continue
             is_changed = True
-            if new is None:
-                del found[key]
-            else:
-                if old is None and last is not None and key < last:
-                    is_unordered = True
-                found[key] = new
-        if not is_changed:
-            return items
-        return flat({key: found[key] for key in sorted(found)} if is_unordered else found, step)
+            if is_there:
+                del there[at]
+                del held[step * at : step * (at + 1)]
+            if new is not None:
+                there.insert(at, key)
+                held[step * at : step * at] = (key, new)[:step]
+        return tuple(held) if is_changed else items
 
-    def _is_behind(self, items: tuple[Any, ...], changes: Mapping[Any, Any]) -> bool:
-        """Whether all the changes come behind what is there, as everything does that belongs to
-        new documents."""
-        return not items or next(iter(changes)) > items[-self._step]
+    def _is_behind(self, items: tuple[Any, ...], keys: Sequence[Any]) -> bool:
+        """Whether all the keys come behind those that are there, as everything does that belongs
+        to new documents."""
+        return not items or keys[0] > items[-self._step]
 
     def _pieces(self, items: tuple[Any, ...], is_end: bool) -> list[tuple[Any, ...]]:
         """The items of a leaf, as those of so many that none is too large.
@@ -303,15 +316,11 @@ class _Merge:
         :returns: the class of the children, and the children after it and the keys between them;
             the same object where they stay
         """
-        bounds = children[1::2]
         new: list[Any] = []
         level: Any = None
-        done = start = 0  # so many children, and changes, are done
-        while start < len(keys):
-            at = bisect_right(bounds, keys[start])
-            end = len(keys) if at == len(bounds) else bisect_left(keys, bounds[at], start)
-            level, became = self._change(children[2 * at], keys[start:end], changes)
-            start = end
+        done = 0  # so many children are done
+        for at, some in _parted(children, keys):
+            level, became = self._change(children[2 * at], some, changes)
             if became is not None:
                 new += children[2 * done : 2 * at]
                 new += became
@@ -327,18 +336,17 @@ class _Merge:
         found = self._graft.read(oid)
         if found.startswith(head(self._leaf)):
             items, following = loaded_leaf(found, self._leaf, self._values)
-            some = {key: changes[key] for key in keys}
-            return self._leaf, self._change_leaf(oid, items, following, some)
+            return self._leaf, self._change_leaf(oid, items, following, keys, changes)
         return self._kind, self._change_node(oid, loaded(found), keys, changes)
 
     def _change_leaf(
-        self, oid: bytes, items: Any, following: bytes | None, changes: Mapping[Any, Any]
+        self, oid: bytes, items: Any, following: bytes | None, keys: list[Any], changes: Any
     ) -> Any:
-        new = self._changed(items, changes)
+        new = self._changed(items, keys, changes)
         if new is items:
             return None
         self._emptied |= not new
-        pieces = self._pieces(new, following is None and self._is_behind(items, changes))
+        pieces = self._pieces(new, following is None and self._is_behind(items, keys))
         oids = [oid, *(self._graft.oid() for _ in pieces[1:])]
         self._write_leaves(oids, pieces, following)
         return _joined(oids, [piece[0] for piece in pieces[1:]]) if len(pieces) > 1 else None
@@ -377,6 +385,16 @@ class _Merge:
         refs = (Ref(u64(each), level) if type(each) is bytes else each for each in children)
         state = tuple(refs), Ref(u64(first), self._leaf)
         self._graft.write(oid, record(self._kind, state))
+
+
+def _parted(children: tuple[Any, ...], keys: list[Any]) -> Iterator[tuple[int, list[Any]]]:
+    """Which of the children of a node some of the ``keys``, ascending, lead to, and which do."""
+    bounds, start = children[1::2], 0
+    while start < len(keys):
+        at = bisect_right(bounds, keys[start])
+        end = len(keys) if at == len(bounds) else bisect_left(keys, bounds[at], start)
+        yield at, keys[start:end]
+        start = end
 
 
 def _joined(oids: Sequence[bytes], keys: Sequence[Any]) -> tuple[Any, ...]:

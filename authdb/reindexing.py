@@ -8,7 +8,7 @@ it is in is pickled anew: half a millisecond. Here each record of a tree is read
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from operator import methodcaller
 from typing import Any
@@ -22,7 +22,7 @@ from authdb.gathering import last_update
 from authdb.grafting import Graft
 from authdb.indexes import KeywordIndex, TextIndex
 from authdb.nodes import item, items_of, shape
-from authdb.wording import words_of
+from authdb.vocabulary import Vocabulary
 
 __all__ = ["State", "index_all"]
 
@@ -107,7 +107,7 @@ class _Postings:
     def __init__(self, graft: Graft, kind: Any, few: int = 0) -> None:
         self._graft, self._kind, self._few = graft, kind, few
         self._step = shape(kind)[0]
-        self.new: defaultdict[Any, list[bytes]] = defaultdict(list)
+        self.new: dict[Any, list[bytes]] = defaultdict(list)
         self.changed: dict[Any, dict[int, Any]] = {}
 
     def write(self, tree: Any) -> int:
@@ -224,17 +224,13 @@ class _Sets(dict[tuple[str, ...], bytes]):
 def _text(
     graft: Graft, index: Any, values: Values, new: Values, items: Mapping[int, bytes]
 ) -> None:
-    okapi, words = index.index, _Words(graft, index.lexicon)
+    okapi, words = index.index, Vocabulary(graft, index.lexicon)
     postings = _Postings(graft, IFBTree, okapi.DICT_CUTOFF)
-    texts = {docid: words.wids(text) for docid, text in values.items() if text is not None}
+    texts = words.wids({docid: text for docid, text in values.items() if text is not None})
     codes = dict.fromkeys(values) | {docid: encode(wids) for docid, wids in texts.items()}
     lengths: dict[int, int | None] = {}
-    new_codes: dict[int, str] = {}
-    new_lengths: dict[int, int] = {}
-    for docid, text in new.items():
-        wids = words.wids(text)
-        new_codes[docid], new_lengths[docid] = encode(wids), len(wids)
-        _post(postings.new, docid, items[docid], wids)
+    new_codes, new_lengths = words.take(new, items)
+    postings.new = words.postings()
     words.write()
     documents, length = len(new), sum(new_lengths.values())
 
@@ -259,18 +255,6 @@ def _text(
     okapi.wordCount.change(postings.write(okapi._wordinfo))
 
 
-def _post(postings: dict[int, list[bytes]], docid: int, docid_item: bytes, wids: list[int]) -> None:
-    """Note for each word of a new document how often it is in there."""
-    once = docid_item + item(docid, 1)[len(docid_item) :]
-    for wid in wids:
-        postings[wid].append(once)
-    if len(set(wids)) < len(wids):
-        seen: set[int] = set()
-        for wid in {wid for wid in wids if wid in seen or seen.add(wid)}:  # type: ignore[func-returns-value]
-            count = wids.count(wid)
-            postings[wid][-count:] = [item(docid, count)]
-
-
 def _count(
     postings: dict[int, dict[int, int | None]], docid: int, was: list[int], now: list[int]
 ) -> None:
@@ -279,43 +263,3 @@ def _count(
     for wid in before.keys() | after.keys():
         if before[wid] != after[wid]:
             postings.setdefault(wid, {})[docid] = after[wid] or None
-
-
-class _Words:
-    """The words of a lexicon, to which some are added."""
-
-    def __init__(self, graft: Graft, lexicon: Any) -> None:
-        self._graft, self._lexicon = graft, lexicon
-        self._new: dict[str, int] = {}
-        words = lexicon._words
-        self._last = max(lexicon.wordCount(), words.maxKey() if words else 0)
-        self._known = _Wids(self._wid)
-
-    def wids(self, text: str) -> list[int]:
-        """Those of the words of ``text``, in its order."""
-        return list(map(self._known.__getitem__, words_of(text)))
-
-    def _wid(self, word: str) -> int:
-        wid = self._lexicon._wids.get(word)
-        if wid is None:
-            self._last += 1
-            wid = self._new[word] = self._last
-        return int(wid)
-
-    def write(self) -> None:
-        """Add the words that are new to the lexicon."""
-        graft, lexicon = self._graft, self._lexicon
-        _merge(graft, lexicon._wids, dict(sorted(self._new.items())))
-        _merge(graft, lexicon._words, {wid: word for word, wid in self._new.items()})
-        lexicon.wordCount.change(self._last - lexicon.wordCount() if self._new else 0)
-
-
-class _Wids(dict[str, int]):
-    """word -> its number, each asked for once."""
-
-    def __init__(self, wid: Callable[[str], int]) -> None:
-        self._wid = wid
-
-    def __missing__(self, word: str) -> int:
-        wid = self[word] = self._wid(word)
-        return wid

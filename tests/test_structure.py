@@ -70,6 +70,7 @@ LADDER = [
     "drafting",
     "rebuilding",
     "grafting",
+    "vocabulary",
     "reindexing",
     "beside",
     "opening",
