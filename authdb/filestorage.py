@@ -26,8 +26,9 @@ from authdb.records import LENGTH, RECORD, TRANSACTION, next_whole, torn_at
 
 __all__ = ["OneFile", "Replaced", "Revision", "TornTail", "save_index"]
 
-# So much is read of a record at first: most are shorter.
-_AT_ONCE = 4096
+# So much is read of a record at first: most are shorter, and more would take longer.
+_AT_ONCE = 1536
+_HEAD = RECORD.size
 
 # So much is written at a time.
 _WRITTEN = 1 << 20
@@ -253,12 +254,13 @@ class OneFile(FileStorage):
         bucket = self._index._data.get(oid[:6])
         position = int.from_bytes(bucket.get(oid[6:], b""), "big") if bucket else 0
         if position:
-            found = os.pread(self._file.fileno(), _AT_ONCE, position)
-            end = RECORD.size + int.from_bytes(found[RECORD.size - 8 : RECORD.size], "big")
-            if end > RECORD.size:
+            file = self._file.fileno()
+            found = os.pread(file, _AT_ONCE, position)
+            end = _HEAD + int.from_bytes(found[_HEAD - 8 : _HEAD], "big")
+            if end > _HEAD:
                 if end > len(found):
-                    found += os.pread(self._file.fileno(), end - len(found), position + len(found))
-                return found[RECORD.size : end]
+                    found += os.pread(file, end - len(found), position + len(found))
+                return found[_HEAD:end]
         return bytes(self.load(oid)[0])
 
     def store_all(self, records: Mapping[bytes, bytes], transaction: Any) -> None:
@@ -270,14 +272,14 @@ class OneFile(FileStorage):
             places, tid, begun = self._tindex, self._tid, self._pos
             position = begun + self._tfile.tell() + self._thl
             buckets = dict(self._index._data.items())  # as an fsIndex has positions, see `newest`
-            pack, size, many = RECORD.pack, RECORD.size, position + _WRITTEN
+            pack, many = RECORD.pack, position + _WRITTEN
             waiting: list[bytes] = []
             for oid, record in records.items():
                 bucket, length = buckets.get(oid[:6]), len(record)
                 before = int.from_bytes(bucket.get(oid[6:], b""), "big") if bucket else 0
                 waiting += pack(oid, tid, before, begun, 0, length), record
                 places[oid] = position
-                position += size + length
+                position += _HEAD + length
                 if position > many:
                     self._tfile.write(b"".join(waiting))
                     waiting, many = [], position + _WRITTEN

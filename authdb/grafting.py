@@ -18,7 +18,7 @@ from typing import Any
 
 from ZODB.utils import p64, u64
 
-from authdb.bulk import Ref, record, tree, tree_of_pickles
+from authdb.bulk import Ref, tree, tree_of_pickles
 from authdb.nodes import (
     docid_in,
     flat,
@@ -29,6 +29,7 @@ from authdb.nodes import (
     loaded,
     loaded_leaf,
     loaded_tree,
+    node,
     shape,
     small,
     spliced,
@@ -382,9 +383,7 @@ class _Merge:
             self._write_node(oid, part, level, first)
 
     def _write_node(self, oid: bytes, children: tuple[Any, ...], level: Any, first: bytes) -> None:
-        refs = (Ref(u64(each), level) if type(each) is bytes else each for each in children)
-        state = tuple(refs), Ref(u64(first), self._leaf)
-        self._graft.write(oid, record(self._kind, state))
+        self._graft.write(oid, node(self._kind, level, children, first))
 
 
 def _parted(children: tuple[Any, ...], keys: list[Any]) -> Iterator[tuple[int, list[Any]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from io import BytesIO
 from itertools import chain
@@ -26,6 +26,8 @@ __all__ = [
     "loaded",
     "loaded_leaf",
     "loaded_tree",
+    "node",
+    "pickled",
     "shape",
     "small",
     "spliced",
@@ -100,19 +102,23 @@ def loaded_leaf(found: bytes, kind: type, values: type | None) -> tuple[Any, byt
     return state[0], state[1] if len(state) > 1 else None
 
 
-def _plain_items(pickled: bytes, values: type | None) -> Any:
+def _plain_items(made: bytes, values: type | None) -> Any:
     """Items, given their pickle but for its end; None where it can't be told."""
-    bare = pickled
-    if values is not None and pickled.startswith(b"\x80\x03(X"):
-        # What makes references of oids is left out. In a text it cannot be, which is UTF-8.
-        bare = pickled.replace(_AGAIN, b"").replace(_named(values) + _FIRST, b"", 1)
+    bare = made
+    if values is not None:
+        # What makes references of oids is left out. In a text it cannot be, which is UTF-8; as a
+        # number it is not believed.
+        if b"J" + _AGAIN in made:
+            return None
+        bare = made.replace(_AGAIN, b"").replace(_named(values) + _FIRST, b"", 1)
     try:
         items = pickle.loads(bare + b".")
-    except Exception:  # there are references, or something only looked like one
+    except Exception:  # there are other references, or something only looked like one
         return None
-    if len(bare) < len(pickled):
-        more = len(_AGAIN) * (len(items) // 2 - 1) + len(_named(values)) + len(_FIRST)
-        if len(pickled) - len(bare) != more:  # not one for each
+    if len(bare) < len(made):
+        count = sum(type(value) is bytes for value in items[1::2])
+        more = len(_AGAIN) * (count - 1) + len(_named(values)) + len(_FIRST)
+        if len(made) - len(bare) != more:  # not one for each
             return None
     return items
 
@@ -152,21 +158,37 @@ def leaf(kind: Any, items: tuple[Any, ...], values: type | None, following: byte
     """The record of a leaf, before the leaf ``following``."""
     # Put together: for the sake of that one reference a pickler would ask about each of the items.
     after = b"\x85." if following is None else b"C\x08%b%b\x86Q\x86." % (following, _named(kind))
-    return head(kind) + _pickled(items, values) + after
+    return head(kind) + pickled(items, values) + after
 
 
 def small(kind: Any, items: tuple[Any, ...], values: type | None) -> bytes:
     """The record of a tree that has one leaf, or none."""
     if not items:
         return head(kind) + _plain(None)
-    return head(kind) + _pickled(items, values) + _END
+    return head(kind) + pickled(items, values) + _END
 
 
-def _pickled(items: tuple[Any, ...], values: type | None) -> bytes:
+def pickled(items: tuple[Any, ...], values: type | None) -> bytes:
     """The items of a leaf, pickled, but for the end of the pickle."""
     if values is None or not items:
         return _plain(items)[:-1]
-    return _with_oids(items, _named(values)) or _one_by_one(items, _named(values))
+    made = _with_oids(items, 1, _named(values))
+    if made is None:
+        made = b"\x80\x03(%bt" % b"".join(_piecewise(items, 1, _named(values)))
+    return made
+
+
+def node(kind: Any, level: type, children: tuple[Any, ...], first: bytes) -> bytes:
+    """The record of a tree of several leaves, or of a node within one.
+
+    :param level: the class of the children
+    :param children: child, key, child, ...
+    :param first: the first leaf of all below
+    """
+    made = _with_oids(children, 0, _named(level))
+    if made is None:
+        made = b"\x80\x03(%bt" % b"".join(_piecewise(children, 0, _named(level)))
+    return b"%b%bC\x08%b%b\x86Q\x86." % (head(kind), made, first, _named(kind._bucket_type))
 
 
 #: What makes a reference of an oid behind it, where the class was named before; and where it is
@@ -174,15 +196,17 @@ def _pickled(items: tuple[Any, ...], values: type | None) -> bytes:
 _AGAIN, _FIRST = b"h\0\x86Q", b"q\0\x86Q"
 
 
-def _with_oids(items: tuple[Any, ...], name: bytes) -> bytes | None:
-    """Items of which the values of type bytes are oids, pickled; None where it can't be told.
+def _with_oids(items: tuple[Any, ...], start: int, name: bytes) -> bytes | None:
+    """Items of which every second, from ``start`` on, is an oid where it is of type bytes, pickled;
+    None where it can't be told.
 
     Each oid is pickled together with what makes a reference of it; then its length is put right,
     if there is nothing else that looks like it. So a leaf takes half of the time.
     """
     marked = list(items)
-    marked[1::2] = [each + _AGAIN if type(each) is bytes else each for each in items[1::2]]
-    oids = [each for each in items[1::2] if type(each) is bytes]
+    some = marked[start::2]
+    marked[start::2] = [each + _AGAIN if type(each) is bytes else each for each in some]
+    oids = [each for each in some if type(each) is bytes]
     made = _plain(tuple(marked))[:-1]
     if made.count(b"C\x0c") != len(oids):
         return None
@@ -190,25 +214,18 @@ def _with_oids(items: tuple[Any, ...], name: bytes) -> bytes | None:
     return made.replace(oids[0] + _AGAIN, oids[0] + name + _FIRST, 1) if oids else made
 
 
-def _one_by_one(items: tuple[Any, ...], name: bytes) -> bytes:
-    """The same, whatever is in them."""
-    keys = map(_pickled_text if type(items[0]) is str else _pickled_number, items[::2])
-    parts, end = [], name + _FIRST
-    for key, value in zip(keys, items[1::2], strict=True):
-        if type(value) is bytes:
-            parts.append(b"%bC\x08%b%b" % (key, value, end))
+def _piecewise(items: tuple[Any, ...], start: int, name: bytes) -> Iterator[bytes]:
+    """The same in pieces, whatever is in them."""
+    end = name + _FIRST
+    for place, each in enumerate(items):
+        if type(each) is bytes and place % 2 == start:
+            yield b"C\x08%b%b" % (each, end)
             end = _AGAIN
         else:
-            parts.append(key + _plain(value)[2:-1])
-    return b"\x80\x03(%bt" % b"".join(parts)
+            yield _plain(each)[2:-1]
 
 
 _packed = struct.Struct("<i").pack
-
-
-def _pickled_text(text: str) -> bytes:
-    encoded = text.encode("utf-8", "surrogatepass")
-    return b"X%b%b" % (_packed(len(encoded)), encoded)
 
 
 def _pickled_number(number: int) -> bytes:

@@ -89,7 +89,9 @@ def _merge(graft: Graft, tree: Any, *args: Any) -> None:
 
 def _values(index: Any, name: str, states: Mapping[int, State]) -> Values:
     """What ``index`` makes of the packages' field ``name``."""
-    convert = lru_cache(10_000)(index.convert)  # many a day is that of many packages
+    convert = index.convert
+    if not isinstance(index, TextIndex):  # many a day is that of many packages, but few texts are
+        convert = lru_cache(10_000)(convert)
     known = zip(states, map(_reader(name), states.values()), strict=True)
     return {docid: None if value is None else convert(value) for docid, value in known}
 
