@@ -19,7 +19,7 @@ from ZODB.FileStorage.FileStorage import _truncate
 from ZODB.FileStorage.format import CorruptedDataError
 from ZODB.fsIndex import fsIndex
 from ZODB.POSException import StorageTransactionError
-from ZODB.utils import u64, z64
+from ZODB.utils import p64, u64, z64
 
 from authdb.exceptions import DatabaseDamaged
 from authdb.records import LENGTH, RECORD, TRANSACTION, next_whole, torn_at
@@ -262,6 +262,13 @@ class OneFile(FileStorage):
                     found += os.pread(file, end - len(found), position + len(found))
                 return found[_HEAD:end]
         return bytes(self.load(oid)[0])
+
+    def new_oids(self, count: int) -> range:
+        """So many oids that no object has, as ``new_oid`` gives one, as numbers."""
+        with self._lock:
+            first = u64(self.new_oid())
+            self._oid = p64(first + count - 1)
+        return range(first, first + count)
 
     def store_all(self, records: Mapping[bytes, bytes], transaction: Any) -> None:
         """Store the records of these objects, as ``store`` does one; nobody may have changed any

@@ -59,7 +59,7 @@ class Graft:
         self._since = database.storage.lastTransaction()
         self._records: dict[bytes, bytes] = {}
         #: An oid that no record has, as ZODB has them.
-        self.oid: Callable[[], bytes] = database.connection.new_oid
+        self.oid: Callable[[], bytes] = database.new_oids().__next__
 
     def put(self) -> None:
         """Have all of it written when the open transaction commits."""
@@ -196,6 +196,7 @@ class _Merge:
         self._graft, self._oid, self._kind = graft, oid, kind
         self._combine, self._values = combine, values
         self._leaf: Any = kind._bucket_type
+        self._head = head(self._leaf)
         self._step, self._most, self._widest = shape(kind)
         self._emptied = False  # whether a leaf is to go
 
@@ -335,7 +336,7 @@ class _Merge:
         :returns: its class; and None where it stays, else what comes in its place: it, key, ...
         """
         found = self._graft.read(oid)
-        if found.startswith(head(self._leaf)):
+        if found.startswith(self._head):
             items, following = loaded_leaf(found, self._leaf, self._values)
             return self._leaf, self._change_leaf(oid, items, following, keys, changes)
         return self._kind, self._change_node(oid, loaded(found), keys, changes)
@@ -347,10 +348,13 @@ class _Merge:
         if new is items:
             return None
         self._emptied |= not new
+        if len(new) <= self._step * self._most:
+            self._graft.write(oid, leaf(self._leaf, new, self._values, following))
+            return None
         pieces = self._pieces(new, following is None and self._is_behind(items, keys))
         oids = [oid, *(self._graft.oid() for _ in pieces[1:])]
         self._write_leaves(oids, pieces, following)
-        return _joined(oids, [piece[0] for piece in pieces[1:]]) if len(pieces) > 1 else None
+        return _joined(oids, [piece[0] for piece in pieces[1:]])
 
     def _change_node(
         self, oid: bytes, state: Any, keys: list[Any], changes: Mapping[Any, Any]

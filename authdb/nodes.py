@@ -271,7 +271,15 @@ _ITS_LENGTH = 13
 #: That of the last leaf of a tree.
 _LAST = b"\x85."
 #: How many bytes a number takes at least, from one that begins so on, as docids ascend.
-_SIZES = {b"K": 2, b"M": 3, b"J": 5}
+_SIZES = {ord("K"): 2, ord("M"): 3, ord("J"): 5}
+
+
+@lru_cache(maxsize=100)
+def _frame(kind: Any, tree: Any) -> tuple[int, int, int]:
+    """Where, in a record of class ``kind``, the items of a leaf of ``tree`` begin; how many bytes
+    each takes at least behind its key; how many a leaf has at most."""
+    step, most, _ = shape(tree)
+    return len(head(kind)) + 3, 2 * (step - 1), most
 
 
 def spliced(found: bytes, kind: Any, more: bytes, count: int) -> bytes | None:
@@ -282,15 +290,13 @@ def spliced(found: bytes, kind: Any, more: bytes, count: int) -> bytes | None:
 
     :returns: None where that can't be told to be right
     """
-    if not _has_room(found, kind, kind, count):
-        return None
     if found.endswith(b"t" + _END):
         end = len(found) - len(_END) - 1
     elif _ZODBS_END.fullmatch(found, len(found) - _ITS_LENGTH):
         end = len(found) - _ITS_LENGTH
     else:
         return None
-    return found[:end] + more + found[end:]
+    return _with_more(found, end, _frame(kind, kind), more, count)
 
 
 def spliced_leaf(found: bytes, kind: Any, more: bytes, count: int) -> bytes | None:
@@ -298,18 +304,16 @@ def spliced_leaf(found: bytes, kind: Any, more: bytes, count: int) -> bytes | No
     leaf = kind._bucket_type
     if not (found.startswith(head(leaf)) and found.endswith(b"t" + _LAST)):
         return None
-    if not _has_room(found, leaf, kind, count):
+    return _with_more(found, len(found) - len(_LAST) - 1, _frame(leaf, kind), more, count)
+
+
+def _with_more(
+    found: bytes, end: int, frame: tuple[int, int, int], more: bytes, count: int
+) -> bytes | None:
+    start, rest, most = frame
+    if found[start - 1] != ord("("):  # as a tuple of less than four has it
         return None
-    end = len(found) - len(_LAST) - 1
+    # There may be room for more items than is certain without counting them.
+    if (end - start) // (_SIZES.get(found[start], 2) + rest) + count > most:
+        return None
     return found[:end] + more + found[end:]
-
-
-def _has_room(found: bytes, kind: Any, tree: Any, count: int) -> bool:
-    """Whether there is certainly room for so many more items in the leaf of a ``tree`` that the
-    record, of class ``kind``, has within."""
-    start = len(head(kind)) + 3
-    if found[start - 1 : start] != b"(":  # as a tuple of less than four has it
-        return False
-    step, most, _ = shape(tree)
-    each = _SIZES.get(found[start : start + 1], 2) + 2 * (step - 1)
-    return (len(found) - start) // each + count <= most
