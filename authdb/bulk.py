@@ -158,7 +158,7 @@ def tree(
 
 
 def tree_of_pickles(
-    sink: Sink, kind: Any, items: Iterable[bytes], key: Callable[[bytes], Any]
+    sink: Sink, kind: Any, items: Sequence[bytes], key: Callable[[bytes], Any]
 ) -> Ref:
     """As `tree`, of items that are pickled already: those that are the same in many trees are then
     pickled once.
@@ -167,25 +167,26 @@ def tree_of_pickles(
     :param items: what a pickle of protocol 3 has of a key, and of its value, and nothing else
     :param key: gives the key of an item
     """
-    slices = _slices(iter(items), kind.max_leaf_size)
+    size = kind.max_leaf_size
+    slices = (items[start : start + size] for start in range(0, len(items), size))
     return _grow(sink, kind, slices, _joined, lambda some: key(some[0]), None)
 
 
-def _joined(items: Iterable[bytes]) -> bytes:
-    return b"".join((b"\x80\x03(", *items, b"t."))
+def _joined(items: Sequence[bytes]) -> bytes:
+    return b"\x80\x03(%bt." % b"".join(items)
 
 
 def _grow(
     sink: Sink,
     kind: Any,
-    slices: Iterator[tuple[Any, ...]],
+    slices: Iterator[Sequence[Any]],
     dump: Callable[[Any], bytes],
     key: Callable[[Any], Any],
     oid: int | None,
 ) -> Ref:
     """Write a tree, given what belongs into each leaf.
 
-    :param dump: gives the pickle of the tuple that such a slice is, or stands for
+    :param dump: gives the pickle of the tuple that such a slice stands for
     :param key: gives the lowest key in it
     """
     first = next(slices, ())
@@ -207,7 +208,7 @@ def _slices(flat: Iterator[Any], size: int) -> Iterator[tuple[Any, ...]]:
 def _leaves(
     sink: Sink,
     kind: Any,
-    slices: Iterator[tuple[Any, ...]],
+    slices: Iterator[Sequence[Any]],
     dump: Callable[[Any], bytes],
     key: Callable[[Any], Any],
     keys: list[Any],

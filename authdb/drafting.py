@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pickle
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from io import BytesIO
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from authdb.building import Builder
+from authdb.inscribing import Inscriber
 from authdb.models import Package, Recorder
 
 __all__ = ["Batch"]
@@ -54,7 +56,7 @@ class Batch:
         self._root = root
         self._file = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=folder)  # type: ignore[arg-type]  # noqa: SIM115
         self._end = 0
-        self._record = Recorder()
+        self._record, self._inscribe = Recorder(), Inscriber()
         self._make_builder, self._from = builder, from_
         self.builder: Builder | None = None
         self.as_of: date | None = None
@@ -66,7 +68,8 @@ class Batch:
         #: few: to read a record takes half as long as to write it.
         self._states: list[dict[str, Any]] | None = [] if builder is None else None
         self._sizes = array("I")  # of the records of the added
-        self._chunks = array("Q")  # where each chunk of them begins
+        # Of each chunk of them the place of its first, and where it begins in the file.
+        self._firsts, self._chunks = array("I"), array("Q")
         #: place of an added package, or name of a changed one -> where its record is
         self._replaced: dict[int, tuple[int, int]] = {}
         self._changed: dict[str, tuple[int, int]] = {}
@@ -92,11 +95,30 @@ class Batch:
         if len(self._waiting) == _CHUNK:
             self._write()
 
+    def add_columns(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """As `add`, of many packages, whose values are in columns.
+
+        :param columns: see `authdb.inscribing.Inscriber`
+        """
+        self.close_off()
+        self.names += columns["name"]
+        done = self._store(self._inscribe(columns))
+        if self._states is not None:
+            rows = zip(*columns.values(), strict=True)
+            self._keep([{k: v for k, v in zip(columns, row, strict=True) if v} for row in rows])
+        if not self._is_builder_behind():
+            assert self.builder is not None
+            self.builder.add_columns(self._docids(done), columns)
+
     def settle(self) -> None:
         """Have `find` know all that were added so far: a file names each package once, so that
         only the next one meets them."""
         for place in range(len(self._places), len(self.names)):
             self._places[self.names[place]] = place
+
+    def meets(self, names: Iterable[str]) -> bool:
+        """Whether `find` knows one of these that is added."""
+        return not self._places.keys().isdisjoint(names)
 
     def find(self, name: str) -> dict[str, Any] | None:
         """What the package will hold that is added or changed, if it is one of these."""
@@ -109,8 +131,8 @@ class Batch:
             return self._waiting[place - written]
         where = self._replaced.get(place)
         if where is None:
-            number = place // _CHUNK
-            before = sum(self._sizes[number * _CHUNK : place])
+            number = bisect_right(self._firsts, place) - 1
+            before = sum(self._sizes[self._firsts[number] : place])
             where = self._chunks[number] + before, self._sizes[place]
         return _state_in(self._read(*where))
 
@@ -136,27 +158,43 @@ class Batch:
 
     def _write(self) -> None:
         """Write what is waiting, and tell the builder."""
-        records = [self._record(state) for state in self._waiting]
-        self._chunks.append(self._append(records)[0])
-        done = len(self._sizes)
-        self._sizes.extend(map(len, records))
-        if self._states is not None:
-            self._states += self._waiting
-            if self._end > _IN_MEMORY:
-                self._states = None
-        if self.builder is not None:
-            self._tell(done, self._waiting)
-        elif self._make_builder is not None and len(self.names) >= self._from:
-            self.builder = self._make_builder()
-            for number in range(len(self._chunks)):
-                self._tell(number * _CHUNK, map(_state_in, self._records_of(number)))
+        done = self._store(list(map(self._record, self._waiting)))
+        self._keep(self._waiting)
+        if not self._is_builder_behind():
+            assert self.builder is not None
+            self.builder.add(self._docids(done), self._waiting)
         self._waiting.clear()
 
-    def _tell(self, place: int, states: Iterable[Mapping[str, Any]]) -> None:
-        assert self.builder is not None
-        states = list(states)
-        start = self.first + place
-        self.builder.add(range(start, start + len(states)), states)
+    def _store(self, records: list[bytes]) -> int:
+        """Write a chunk of the records of the added; the place of its first."""
+        done = len(self._sizes)
+        self._firsts.append(done)
+        self._chunks.append(self._append(records)[0])
+        self._sizes.extend(map(len, records))
+        return done
+
+    def _keep(self, states: Iterable[dict[str, Any]]) -> None:
+        """Keep what the packages hold that were stored last, if there is room for it."""
+        if self._states is not None:
+            self._states += states
+            if self._end > _IN_MEMORY:
+                self._states = None
+
+    def _is_builder_behind(self) -> bool:
+        """Whether the builder is not to be told of the chunk that was stored last: there is none
+        to be told, or it was made now, and told of all."""
+        if self.builder is not None:
+            return False
+        if self._make_builder is not None and len(self.names) >= self._from:
+            self.builder = self._make_builder()
+            for done, records in zip(self._firsts, self.records(), strict=True):
+                states = list(map(_state_in, records))
+                self.builder.add(range(self.first + done, self.first + done + len(states)), states)
+        return True
+
+    def _docids(self, done: int) -> range:
+        """Those of the added that are written, without the ``done`` first."""
+        return range(self.first + done, self.first + len(self._sizes))
 
     # -- reading again -----------------------------------------------------------------------
 
@@ -169,8 +207,8 @@ class Batch:
         """Of each package that is added its name, what it holds, and its record, in the order of
         their docids."""
         kept = self._states
-        for number, records in enumerate(self.records()):
-            for place, record in enumerate(records, number * _CHUNK):
+        for first, records in zip(self._firsts, self.records(), strict=True):
+            for place, record in enumerate(records, first):
                 state = _state_in(record) if kept is None else kept[place]
                 yield self.names[place], state, record
 
@@ -202,8 +240,9 @@ class Batch:
 
     def _records_of(self, number: int) -> list[bytes]:
         """The records of a chunk."""
-        place = number * _CHUNK
-        ends = list(accumulate(self._sizes[place : place + _CHUNK], initial=0))
+        place = self._firsts[number]
+        after = self._firsts[number + 1] if number + 1 < len(self._firsts) else len(self._sizes)
+        ends = list(accumulate(self._sizes[place:after], initial=0))
         data = self._read(self._chunks[number], ends[-1])
         records = [data[start:end] for start, end in pairwise(ends)]
         if self._replaced:

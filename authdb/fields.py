@@ -313,6 +313,10 @@ def _several(field: str, value: object, *, hint: str) -> tuple[object, ...]:
 
 
 def _categories(field: str, value: object) -> tuple[str, ...]:
+    if type(value) is tuple and set(map(type, value)) == {str}:
+        words = set(value)
+        if len(words) == len(value) and words <= CATEGORIES.keys():
+            return value  # it is as it is stored: of a file of many packages, nearly all are
     given = _several(field, value, hint="('oauth2', 'jwt')")
     for category in given:
         if not isinstance(category, str):

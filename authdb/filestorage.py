@@ -89,6 +89,9 @@ class OneFile(FileStorage):
             # be dated in any year.
             self._ltid = self._last_whole_transaction()
             self._ts = TimeStamp(self._ltid)
+            # Where the records of the open transaction are. As a dict, a transaction of millions
+            # takes ten times the memory.
+            self._tindex = fsIndex()
             if read_only:
                 self._keep_at_hand(path)
         except BaseException:

@@ -12,15 +12,33 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from authdb.dates import PartialDate, first_day
+from authdb.models import later
 
-__all__ = ["DATES", "ROW_FIELDS", "SEPARATOR", "Gathered", "Rows", "last_update", "row"]
+__all__ = [
+    "DATES",
+    "GATHERED",
+    "ROW_FIELDS",
+    "SEPARATOR",
+    "Gathered",
+    "Rows",
+    "Some",
+    "Values",
+    "columns_of",
+    "last_update",
+    "row",
+]
 
 #: The fields of a `row`, in order.
 ROW_FIELDS = (
     *("name", "title", "last_update", "last_commit", "last_release"),
+    *("version", "license", "categories"),
+)
+#: What is taken of a package: its values of these fields, as they are stored.
+GATHERED = (
+    *("name", "title", "last_commit", "last_release", "stated_update"),
     *("version", "license", "categories"),
 )
 #: What stands between the fields of a row: the checks of fields refuse control characters.
@@ -32,12 +50,13 @@ DATES = ("last_update", "last_release", "last_commit")
 
 def last_update(state: Mapping[str, Any]) -> date | PartialDate | None:
     """`Package.last_update`, of a package's state."""
-    commit, release = state.get("last_commit"), state.get("last_release")
-    if commit is None or release is None:
-        known: date | PartialDate | None = commit or release or state.get("stated_update")
-        return known
-    later: date | PartialDate = release if first_day(release) > first_day(commit) else commit
-    return later
+    return later(state.get("last_commit"), state.get("last_release")) or state.get("stated_update")
+
+
+def columns_of(states: Sequence[Mapping[str, Any]], fields: Iterable[str]) -> dict[str, list[Any]]:
+    """What packages are stored as (see `Gathered.add`), by fields: the values of all of them."""
+    gets = [state.get for state in states]
+    return {field: [get(field) for get in gets] for field in fields}
 
 
 def row(state: Mapping[str, Any]) -> bytes:
@@ -116,34 +135,82 @@ class Rows(Sequence[bytes]):
         return bytes(self._text[self._ends[place] : self._ends[place + 1]])
 
 
-class Gathered:
-    """The columns of what was added, all of one length and in one order.
+class Values:
+    """The columns of what is indexed by its values, all of one length and in one order.
 
     Attributes, of which each has an item for each package:
 
     - ``docids``: ascending, an ``array('i')``;
-    - ``names``: a list;
-    - ``licenses``: a list of texts or None; equal ones are one object;
-    - ``categories``: a list of tuples, sorted and without repeats; equal ones are one object;
+    - ``licenses``: a list of texts or None;
+    - ``categories``: a list of tuples, sorted and without repeats;
     - ``dates``: for each of `DATES` an ``array('i')`` of what `DateIndex` keeps, the ordinal of
-      the first day; 0 where there is none;
-    - ``rows``: `Rows`, a `row` each.
+      the first day; 0 where there is none.
     """
 
     def __init__(self) -> None:
         self.docids = array("i")
-        self.names: list[str] = []
         self.licenses: list[str | None] = []
         self.categories: list[tuple[str, ...]] = []
         self.dates = {field: array("i") for field in DATES}
+
+    def __len__(self) -> int:
+        return len(self.docids)
+
+    def extend(self, more: Some) -> None:
+        """Put those of more packages behind them."""
+        self.docids.extend(more.docids)
+        self.licenses += more.licenses
+        self.categories += more.categories
+        for column, days in zip(self.dates.values(), more.dates, strict=True):
+            column.extend(days)
+
+    def last(self, count: int) -> Some:
+        """Those of the last packages."""
+        return Some(
+            self.docids[-count:],
+            self.licenses[-count:],
+            self.categories[-count:],
+            [column[-count:] for column in self.dates.values()],
+        )
+
+    def put(self, docid: int, values: Some) -> int:
+        """Have others in place of those of ``docid``; which place that is.
+
+        :raises KeyError: it was not added
+        """
+        place = bisect_left(self.docids, docid)
+        if place == len(self.docids) or self.docids[place] != docid:
+            raise KeyError(docid)
+        self.licenses[place], self.categories[place] = values.licenses[0], values.categories[0]
+        for column, (day,) in zip(self.dates.values(), values.dates, strict=True):
+            column[place] = day
+        return place
+
+
+class Some(NamedTuple):
+    """The `Values` of some packages; ``dates`` in the order of `DATES`."""
+
+    docids: Sequence[int]
+    licenses: list[str | None]
+    categories: list[tuple[str, ...]]
+    dates: Sequence[Sequence[int]]
+
+
+class Gathered(Values):
+    """The columns of what was added: `Values`, of which equal ones are one object, and
+
+    - ``names``: a list;
+    - ``rows``: `Rows`, a `row` each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
         self.rows = Rows()
         self._days = _Days({None: (0, "")})
         self._combinations = _Combinations()
         self._texts = _Texts()
         self._by_name: list[int] | None = None
-
-    def __len__(self) -> int:
-        return len(self.docids)
 
     def add(self, docids: Iterable[int], states: Sequence[Mapping[str, Any]]) -> None:
         """Take in packages.
@@ -152,50 +219,60 @@ class Gathered:
         :param states: of each what it is stored as: the values of its known fields, in their
             stored form, and ``stated_update``, as in ``vars(package)``; a ``_digest`` may be there
         """
-        # Column by column, which takes half the time of package by package.
-        gets, days = [state.get for state in states], self._days
-        commits = [days[get("last_commit")] for get in gets]
-        releases = [days[get("last_release")] for get in gets]
+        self.add_columns(docids, columns_of(states, GATHERED))
+
+    def add_columns(self, docids: Iterable[int], columns: Mapping[str, Sequence[Any]]) -> None:
+        """As `add`, of packages whose values are in columns already.
+
+        :param columns: of each of `GATHERED` that any has, the values of all; None or an empty one
+            where there is none
+        """
+        names, days = columns["name"], self._days
+        nothing = [None] * len(names)
+        commits = [days[day] for day in columns.get("last_commit", nothing)]
+        releases = [days[day] for day in columns.get("last_release", nothing)]
         updates = [
             # As in `last_update`: of two with the same first day it is the commit.
             (release if release[0] > commit[0] else commit)
             if release[0] or commit[0]
-            else days[get("stated_update")]
-            for commit, release, get in zip(commits, releases, gets, strict=True)
+            else days[stated]
+            for commit, release, stated in zip(
+                commits, releases, columns.get("stated_update", nothing), strict=True
+            )
         ]
-        names: list[str] = [state["name"] for state in states]
-        licenses = [self._texts[get("license")] for get in gets]
-        categories = [get("categories", ()) for get in gets]
-        self.docids.extend(docids)
+        licenses = list(map(self._texts.__getitem__, columns.get("license", nothing)))
+        categories = list(map(self._combinations.__getitem__, columns.get("categories", nothing)))
         self.names += names
-        self.licenses += licenses
-        self.categories += map(self._combinations.__getitem__, categories)
-        for field, column in zip(DATES, (updates, releases, commits), strict=True):
-            self.dates[field].extend([ordinal for ordinal, _ in column])
+        days_of = [[ordinal for ordinal, _ in each] for each in (updates, releases, commits)]
+        self.extend(Some(array("i", docids), licenses, [each for each, _ in categories], days_of))
         self.rows.extend(
             zip(
-                *(names, [get("title") for get in gets]),
+                *(names, columns["title"]),
                 *([iso for _, iso in column] for column in (updates, commits, releases)),
-                [get("version") or "" for get in gets],
+                [version or "" for version in columns.get("version", nothing)],
                 [each or "" for each in licenses],
-                map(",".join, categories),
+                [listed for _, listed in categories],
                 strict=True,
             )
         )
 
-    def replace(self, docid: int, state: Mapping[str, Any]) -> None:
-        """Have ``state`` in place of that under which ``docid`` was added."""
-        place = bisect_left(self.docids, docid)
-        if place == len(self.docids) or self.docids[place] != docid:
-            raise KeyError(docid)
-        self._by_name = None
+    def replace(self, docid: int, state: Mapping[str, Any]) -> Some:
+        """Have ``state`` in place of that under which ``docid`` was added; its values.
+
+        :raises KeyError: it was not added
+        """
         known = {**state, "last_update": last_update(state)}
-        for field, column in self.dates.items():
-            column[place] = self._days[known.get(field)][0]
+        values = Some(
+            [docid],
+            [self._texts[state.get("license")]],
+            [self._combinations[state.get("categories")][0]],
+            [[self._days[known.get(field)][0]] for field in DATES],
+        )
+        place = self.put(docid, values)
+        self._by_name = None
         self.names[place] = state["name"]
-        self.licenses[place] = self._texts[state.get("license")]
-        self.categories[place] = self._combinations[state.get("categories", ())]
         self.rows.replace(place, row(state))
+        return values
 
     def by_name(self) -> list[int]:
         """The places in the columns, in the order of the names."""
@@ -215,12 +292,18 @@ class _Days(dict[Any, tuple[int, str]]):
         return known
 
 
-class _Combinations(dict[tuple[str, ...], tuple[str, ...]]):
-    """categories as they are stored -> sorted, without repeats, one object for equal ones."""
+class _Combinations(dict[Any, tuple[tuple[str, ...], str]]):
+    """categories as they are stored (or None) -> sorted, without repeats, one object for equal
+    ones; and in their own order, as a row lists them."""
 
-    def __missing__(self, categories: tuple[str, ...]) -> tuple[str, ...]:
-        known = tuple(sorted(set(categories)))
-        known = self[categories] = self.setdefault(known, known)
+    def __init__(self) -> None:
+        super().__init__()
+        self._sorted: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def __missing__(self, categories: tuple[str, ...] | None) -> tuple[tuple[str, ...], str]:
+        listed = tuple(sorted(set(categories or ())))
+        listed = self._sorted.setdefault(listed, listed)
+        known = self[categories] = listed, ",".join(categories or ())
         return known
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from authdb import bulk
+from authdb.blocks import Block
 from authdb.building import Builder, Progress
 from authdb.database import AuthDB
 from authdb.dates import PartialDate, first_day
@@ -253,12 +254,12 @@ class _Plan:
         # Where there is nothing to meet, and a file names no package twice, all are new.
         take = self._take if self._ask or self._batch.names else self._take_new
         try:
-            for count, (number, fields) in enumerate(loader.numbered(), 1):
-                try:
-                    take(fields)
-                except InvalidValue as error:
-                    loader.refuse(loader.place(number), error)
-                if progress is not None and count % _STEP == 0:
+            for count, piece in enumerate(loader.pieces(self._are_new), 1):
+                if isinstance(piece, Block):
+                    self._batch.add_columns(piece.columns)
+                else:
+                    self._take_one(loader, take, *piece)
+                if progress is not None and (count % _STEP == 0 or isinstance(piece, Block)):
                     progress(name, loader.position, loader.size)
         except DatabaseError:
             raise
@@ -272,6 +273,24 @@ class _Plan:
         if progress is not None:
             progress(name, loader.position, loader.size)
         return errors
+
+    def _are_new(self, names: Sequence[str]) -> bool:
+        """Whether no package of these names is there, nor came in a file before."""
+        if self._batch.meets(names):
+            return False
+        if not self._ask or self._db is None:
+            return True
+        docids = self._db._root["docids"]
+        return not any(self._may_have(name) and name in docids for name in names)
+
+    @staticmethod
+    def _take_one(
+        loader: Loader, take: Callable[[dict[str, Any]], None], number: int, fields: dict[str, Any]
+    ) -> None:
+        try:
+            take(fields)
+        except InvalidValue as error:
+            loader.refuse(loader.place(number), error)
 
     def _take_new(self, fields: dict[str, Any]) -> None:
         """Plan for a record of a package that is not there."""

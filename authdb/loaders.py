@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from authdb.blocks import Block, block_in
 from authdb.checks import QUICK, REFUSED
 from authdb.dates import PartialDate, parse_date
 from authdb.decoding import BOM, DOCUMENT, Malformed, decode, json_reason, malformed
@@ -48,6 +50,9 @@ LINE_BYTES = 10_000_000
 
 #: The most bytes that a file of a format has that is read whole.
 DOCUMENT_BYTES = {"json": 64 << 20, "yaml": 8 << 20, "toml": 8 << 20}
+
+#: So many bytes of NDJSON are read together, and a line's rest.
+BLOCK_BYTES = 1 << 19
 
 #: The most problems that are kept of one file.
 PROBLEMS = 1000
@@ -133,21 +138,63 @@ class Loader:
     def numbered(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """As iterating, but each record with the number of its place only: of a million, no place
         is needed but that of a mistake."""
+        return self._told(self._one_by_one)
+
+    def pieces(
+        self, as_block: Callable[[Sequence[str]], bool]
+    ) -> Iterator[Block | tuple[int, dict[str, Any]]]:
+        """As `numbered`, but of NDJSON many records together, as a `Block`: they take a third of
+        the time.
+
+        :param as_block: whether records of these names may come together; else they come one by one
+        """
+        if self.format != "ndjson":
+            return self.numbered()
+        return self._told(partial(self._blocks, as_block))
+
+    def _told(self, read: Callable[[BinaryIO], Iterator[Any]]) -> Iterator[Any]:
+        """What ``read`` gives of the file, until there are too many problems."""
         self._reset()
         try:
             with self._open() as stream:
-                for number, record in self._records(stream):
-                    fields = self._check(number, record)
-                    if fields is not None:
-                        yield number, fields
+                for found in read(stream):
                     if self.problems and self.full:
                         return
+                    yield found
         except Malformed as error:
             self.report(error.where, None, error.reason)
         except OSError as error:
             raise _unreadable(self.name, error) from None
         finally:
             self._seen = {}  # of a million names that is much
+
+    def _one_by_one(self, stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
+        return self._right(self._records(stream))
+
+    def _right(self, records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, record in records:
+            fields = self._check(number, record)
+            if fields is not None:
+                yield number, fields
+            elif self.full:
+                return
+
+    def _blocks(
+        self, as_block: Callable[[Sequence[str]], bool], stream: BinaryIO
+    ) -> Iterator[Block | tuple[int, dict[str, Any]]]:
+        lines = _Lines(self, stream)
+        while data := lines.block():
+            block = None
+            if len(data) <= LINE_BYTES:  # so no line is longer
+                first = lines.number + 1
+                block = block_in(data.removeprefix(BOM) if first == 1 else data, first)
+            if block and as_block(block.columns["name"]) and self._are_new(block):
+                lines.pass_over(data, len(block.numbers))
+                yield block
+            else:
+                yield from self._right(_ndjson(self, lines))
+            if self.problems and self.full:
+                return
 
     def _open(self) -> AbstractContextManager[BinaryIO]:
         if self._path is not None:
@@ -180,6 +227,18 @@ class Loader:
             self._seen[name] = number
             return fields
         return self._look_closer(number, record)
+
+    def _are_new(self, block: Block) -> bool:
+        """Whether no two records have the same name; then the names are remembered."""
+        names = block.columns["name"]
+        if len(set(names)) < len(names) or not self._seen.keys().isdisjoint(names):
+            return False
+        self._seen.update(zip(names, block.numbers, strict=True))
+        if names != block.spelled:
+            for name, number, spelling in zip(names, block.numbers, block.spelled, strict=True):
+                if name != spelling:
+                    self._seen[name] = number, spelling
+        return True
 
     def _look_closer(self, number: int, record: object) -> dict[str, Any] | None:
         """As `_check`, where there may be a problem."""
@@ -351,12 +410,27 @@ class _Lines:
     def __init__(self, loader: Loader, stream: BinaryIO) -> None:
         self._loader = loader
         self._stream = stream
+        self._readline: Callable[[int], bytes] = stream.readline
         #: The number of the line that was read last.
         self.number = 0
 
+    def block(self) -> bytes:
+        """The next lines, about `BLOCK_BYTES` of them. Either they are passed over then, or
+        iterating gives them, and ends with the last of them."""
+        data = self._stream.read(BLOCK_BYTES)
+        if data and not data.endswith(b"\n"):
+            data += self._stream.readline(LINE_BYTES + 1)
+        self._readline = _Continued(data, self._stream).readline
+        return data
+
+    def pass_over(self, block: bytes, count: int) -> None:
+        """Go past the block, which has so many lines."""
+        self._loader.position += len(block)
+        self.number += count
+
     def __iter__(self) -> Iterator[str]:
         loader, longest = self._loader, LINE_BYTES
-        for line in iter(partial(self._stream.readline, longest + 1), b""):
+        for line in iter(partial(self._readline, longest + 1), b""):
             self.number += 1
             loader.position += len(line)
             if loader.problems and loader.full:
@@ -376,10 +450,28 @@ class _Lines:
 
     def _skip(self) -> None:
         """Go past the rest of a line."""
-        while piece := self._stream.readline(1 << 20):
+        while piece := self._readline(1 << 20):
             self._loader.position += len(piece)
             if piece.endswith(b"\n"):
                 return
+
+
+class _Continued:
+    """What was read of a stream already, to be read once more; to the end of its last line, of
+    which the rest may still be in the stream."""
+
+    def __init__(self, data: bytes, stream: BinaryIO) -> None:
+        self._data, self._stream = BytesIO(data), stream
+        self._ended = data.endswith(b"\n")
+
+    def readline(self, size: int) -> bytes:
+        """As a stream's own."""
+        line = self._data.readline(size)
+        if self._ended or line.endswith(b"\n") or len(line) == size:
+            return line
+        line += self._stream.readline(size - len(line))
+        self._ended = line.endswith(b"\n")
+        return line
 
 
 def _ndjson(loader: Loader, lines: _Lines) -> Iterator[tuple[int, object]]:

@@ -35,6 +35,8 @@ __all__ = [
     "Release",
     "Source",
     "Vulnerability",
+    "as_json",
+    "later",
     "normalize_name",
     "package_of",
     "state_of",
@@ -187,7 +189,7 @@ class Package(Persistent):
             raise _contradicts(value, known)
 
     def _known_update(self) -> date | PartialDate | None:
-        return _later(self.last_commit, self.last_release)
+        return later(self.last_commit, self.last_release)
 
     @property
     def last_update(self) -> date | PartialDate | None:
@@ -265,9 +267,10 @@ class Package(Persistent):
             return False
 
 
-def _later(
+def later(
     commit: date | PartialDate | None, release: date | PartialDate | None
 ) -> date | PartialDate | None:
+    """The later of two days; of two with the same first day the first, None if there is none."""
     if commit is None or release is None:
         return commit or release
     return release if first_day(release) > first_day(commit) else commit
@@ -300,7 +303,7 @@ def state_of(fields: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidValue(name, None, "a package needs one")
     stated = state.pop("last_update", None)
     if stated is not None:
-        known = _later(state.get("last_commit"), state.get("last_release"))
+        known = later(state.get("last_commit"), state.get("last_release"))
         if known is None:
             state[_STATED] = stated
         elif stated != known:
@@ -347,10 +350,7 @@ class Recorder:
         rest = dict(state)
         rest["_digest"] = self._digest(state)
         if not rest.keys().isdisjoint(_STRUCTURED):
-            # The same days, and kinds of value, come many times.
-            self._pickler.clear_memo()
-            self._pickler.dump(rest)
-            return self._class + self._written.pop()
+            return self._class + self._shared(rest)
         items = []
         for name in _DAYS:
             if name in rest:
@@ -358,6 +358,17 @@ class Recorder:
                 items.append(self._days.get((name, day)) or self._day(name, day))
         # A dict's pickle ends with what puts the items into it.
         return b"".join((self._class, self._dumped(rest)[:-2], *items, b"u."))
+
+    def pickled(self, value: object) -> bytes:
+        """The pickle of a class, or of a value that a package holds, in the protocol of records."""
+        structured = type(value) is tuple and value and type(value[0]) is not str
+        return self._shared(value) if structured else self._dumped(value)
+
+    def _shared(self, value: object) -> bytes:
+        # The same days, and kinds of value, come many times.
+        self._pickler.clear_memo()
+        self._pickler.dump(value)
+        return self._written.pop()
 
     def _day(self, name: str, day: date | PartialDate) -> bytes:
         if len(self._days) == 1 << 15:
@@ -394,6 +405,13 @@ def _digest(state: Mapping[str, Any]) -> str:
 
     text = json.dumps(_listed(state), sort_keys=True, default=_day)
     return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()
+
+
+def as_json(value: Any) -> str:
+    """A stored value as the digest takes it in."""
+    import json
+
+    return json.dumps(plain(value), sort_keys=True)
 
 
 def _listed(state: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple
 
-__all__ = ["AT_ONCE", "HEAD", "Finishing", "Part", "Place", "Records", "heads_in", "write_whole"]
+__all__ = [
+    "AT_ONCE",
+    "HEAD",
+    "Contents",
+    "Finishing",
+    "Part",
+    "Place",
+    "Records",
+    "write_whole",
+]
 
 #: As `records.RECORD`, with the oid as a number.
 HEAD = struct.Struct(">Q8sQQHQ")
@@ -102,18 +111,28 @@ class Records:
         self._flush_at = self.position + AT_ONCE
 
 
+class Contents(NamedTuple):
+    """What is in a `Part`: the oid of each record, and where it begins in the file."""
+
+    oids: array[int]
+    starts: array[int]
+
+
 class Part(Finishing):
     """A file of records alone, which another sink takes over.
 
     :param path: of a new file
     :param place: that of the sink
     :param oids: those that the sink has reserved
+
+    Attribute: ``contents``, what was written so far.
     """
 
     def __init__(self, path: str | Path, place: Place, oids: Iterable[int]) -> None:
         self._oids = iter(oids)
         self._file = Path(path).open("xb", buffering=0)  # noqa: SIM115 - `abort` closes it
         self._records = Records(self._file, place, 0)
+        self.contents = Contents(array("Q"), array("Q"))
 
     def new_oid(self) -> int:
         """An oid that no record has."""
@@ -121,6 +140,8 @@ class Part(Finishing):
 
     def store(self, oid: int, record: bytes) -> None:
         """Write the record of ``oid``."""
+        self.contents.oids.append(oid)
+        self.contents.starts.append(self._records.position)
         self._records.write(oid, record)
 
     def store_all(self, records: Iterable[bytes]) -> Sequence[int]:
@@ -128,7 +149,7 @@ class Part(Finishing):
         oids = array("Q")
         for each in records:
             oids.append(next(self._oids))
-            self._records.write(oids[-1], each)
+            self.store(oids[-1], each)
         return oids
 
     def finish(self) -> None:
@@ -138,11 +159,3 @@ class Part(Finishing):
     def abort(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def heads_in(part: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Of each record in a `Part`: its oid, and how long what it holds is. The file is then where
-    that begins, and is to be read, or passed over, before the next is asked for."""
-    while head := part.read(HEAD.size):
-        oid, _, _, _, _, length = HEAD.unpack(head)
-        yield oid, length

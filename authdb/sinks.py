@@ -27,7 +27,7 @@ from ZODB.fsIndex import fsIndex
 from ZODB.utils import p64, u64, z64
 
 from authdb.filestorage import save_index
-from authdb.parts import AT_ONCE, HEAD, Finishing, Place, Records, heads_in, write_whole
+from authdb.parts import AT_ONCE, HEAD, Contents, Finishing, Place, Records, write_whole
 from authdb.records import LENGTH, MAGIC, TRANSACTION, transactions
 from authdb.storage import MyZODB
 
@@ -107,16 +107,14 @@ class FileSink(Finishing):
         self._positions.extend(self._records.write_all(first, records))
         return range(first, self._first + len(self._positions))
 
-    def graft(self, path: Path) -> None:
+    def graft(self, path: Path, contents: Contents) -> None:
         """Take over the records of a `Part` that was made for this `place`."""
         assert self._file is not None
         self._records.flush()
-        base = self._records.position
-        with path.open("rb", buffering=1 << 20) as part:
-            for oid, length in heads_in(part):
-                self._positions[oid - self._first] = base + part.tell() - HEAD.size
-                part.seek(length, os.SEEK_CUR)
-            part.seek(0)
+        base, first, positions = self._records.position, self._first, self._positions
+        for oid, start in zip(*contents, strict=True):
+            positions[oid - first] = base + start
+        with path.open("rb", buffering=0) as part:
             while piece := part.read(AT_ONCE):
                 write_whole(self._file, piece)
         self._records.position = self._file.tell()
@@ -242,11 +240,13 @@ class StorageSink(Finishing):
             oids.append(u64(key))
         return oids
 
-    def graft(self, path: Path) -> None:
+    def graft(self, path: Path, contents: Contents) -> None:
         """Take over the records of a `Part`."""
+        oids, starts = contents
         with path.open("rb") as part:
-            for oid, length in heads_in(part):
-                self.store(oid, part.read(length))
+            for oid, start, end in zip(oids, starts, [*starts[1:], None], strict=True):
+                record = part.read(-1 if end is None else end - start)
+                self.store(oid, record[HEAD.size :])
 
     def vote(self) -> None:
         """The first phase: after it, the finish is not to fail."""

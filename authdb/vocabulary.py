@@ -11,7 +11,7 @@ from zope.index.text.widcode import encode
 
 from authdb.grafting import Graft
 from authdb.nodes import item
-from authdb.wording import words_of
+from authdb.wording import words_in
 
 __all__ = ["Vocabulary"]
 
@@ -60,7 +60,8 @@ class Vocabulary(dict[str, list[Any]]):
     def wids(self, texts: Mapping[int, str]) -> dict[int, list[int]]:
         """The numbers of the words of texts, in their order, by docid."""
         entry_of = self.__getitem__
-        entries = {docid: list(map(entry_of, words_of(text))) for docid, text in texts.items()}
+        words = zip(texts, words_in(texts.values()), strict=True)
+        entries = {docid: list(map(entry_of, each)) for docid, each in words}
         self._look_up()
         return {docid: [entry[0] for entry in found] for docid, found in entries.items()}
 
@@ -76,15 +77,18 @@ class Vocabulary(dict[str, list[Any]]):
         lengths: dict[int, int] = {}
         code_of, docids = itemgetter(1), iter(texts)
         while some := list(islice(docids, _AT_ONCE)):
-            entries = [self._take(docid, items[docid], texts[docid]) for docid in some]
+            words = words_in([texts[docid] for docid in some])
+            entries = [
+                self._take(docid, items[docid], each)
+                for docid, each in zip(some, words, strict=True)
+            ]
             self._look_up()
             codes.update(zip(some, ("".join(map(code_of, each)) for each in entries), strict=True))
             lengths.update(zip(some, map(len, entries), strict=True))
         return codes, lengths
 
-    def _take(self, docid: int, docid_item: bytes, text: str) -> list[list[Any]]:
-        """Take in one text; what is known of its words, in their order."""
-        words = words_of(text)
+    def _take(self, docid: int, docid_item: bytes, words: list[str]) -> list[list[Any]]:
+        """Take in the words of one text; what is known of them."""
         entries = list(map(self.__getitem__, words))
         once = docid_item + _ONCE
         for entry in entries:

@@ -1,4 +1,4 @@
-"""The texts of packages, for the text indexes: taken in by this process, or by a second one.
+"""What is indexed of packages: taken in, and made into trees, by this process or by a second one.
 
 The second one is a fresh interpreter, fed through its standard input. Not a fork, which would copy
 locks that other threads hold, and not multiprocessing, which would import the user's program again.
@@ -18,14 +18,16 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from authdb.exceptions import AuthDBError
+from authdb.gathering import Some, Values
 from authdb.generations import new_token
-from authdb.parts import Part
+from authdb.inverting import Trees, most_records, write_values
+from authdb.parts import Contents, Part
 from authdb.wording import Words, Written
 
-__all__ = ["TEXTS", "Apart", "Ended", "Here", "serve"]
+__all__ = ["TEXTS", "Apart", "Ended", "Here", "Made", "serve"]
 
 #: The fields that are indexed by their words.
 TEXTS = ("title", "description")
@@ -36,46 +38,56 @@ _LENGTH = struct.Struct("<Q")
 _CODE = "import sys; sys.path[:] = sys.argv[1:]; from authdb.worker import serve; serve()"
 
 
+class Made(NamedTuple):
+    """What was written: the trees of each of `authdb.inverting.VALUES`, and of each of `TEXTS`."""
+
+    values: dict[str, Trees]
+    texts: dict[str, Written]
+
+
 class Ended(AuthDBError):
     """The second process has ended before its time."""
 
     def __init__(self, why: str) -> None:
         super().__init__(
-            f"the second process, which builds the text indexes, has ended ({why}): nothing was "
+            f"the second process, which builds the indexes, has ended ({why}): nothing was "
             "changed; try again"
         )
 
 
 class Here:
-    """The texts, in this process."""
+    """What is indexed of packages, in this process."""
 
     def __init__(self) -> None:
-        self._words = [Words() for _ in TEXTS]
+        self._words = {field: Words() for field in TEXTS}
 
-    def add(self, docids: Sequence[int], texts: Sequence[Sequence[str | None]]) -> None:
-        """Take in texts.
+    def add(self, values: Some, texts: Sequence[Sequence[str | None]]) -> None:
+        """Take in packages, whose docids ascend, and are after all that were added before.
 
-        :param docids: ascending, and after all that were added before
-        :param texts: for each of `TEXTS` those of all the documents
+        :param texts: for each of `TEXTS` those of all of them
         """
-        for words, column in zip(self._words, texts, strict=True):
-            words.add(docids, column)
+        for words, column in zip(self._words.values(), texts, strict=True):
+            words.add(values.docids, column)
 
-    def replace(self, docid: int, texts: Sequence[str | None]) -> None:
-        """Have ``texts``, one for each of `TEXTS`, in place of those of ``docid``."""
-        for words, text in zip(self._words, texts, strict=True):
-            words.replace(docid, text)
+    def replace(self, values: Some, texts: Sequence[str | None]) -> None:
+        """Have these in place of what was added of the one package in ``values``."""
+        for words, text in zip(self._words.values(), texts, strict=True):
+            words.replace(values.docids[0], text)
 
     def most_records(self) -> int:
-        """How many records there will be at most."""
-        return sum(words.most_records() for words in self._words)
+        """How many records of texts there will be at most."""
+        return sum(words.most_records() for words in self._words.values())
 
     def start(self, sink: Any) -> None:
         """Begin to write, if that takes nobody's time."""
 
-    def written(self, sink: Any) -> list[Written]:
-        """Have everything written; what of each of `TEXTS`."""
-        return [words.write(sink) for words in self._words]
+    def written(self, sink: Any, values: Values) -> Made:
+        """Have everything written.
+
+        :param values: all that were added, as they are by now
+        """
+        trees = write_values(sink, values)
+        return Made(trees, {field: words.write(sink) for field, words in self._words.items()})
 
     def close(self) -> None:
         """Do without what is not written."""
@@ -83,7 +95,7 @@ class Here:
 
 
 class Apart:
-    """The texts, in a second process; the methods are those of `Here`.
+    """The same in a second process; the methods are those of `Here`.
 
     :param folder: where that process writes its file, which is gone in the end; None for the
         system's folder of temporary files
@@ -113,13 +125,13 @@ class Apart:
         self._heard = False
         _widen(self._process.stdin)
 
-    def add(self, docids: Sequence[int], texts: Sequence[Sequence[str | None]]) -> None:
+    def add(self, values: Some, texts: Sequence[Sequence[str | None]]) -> None:
         """See `Here.add`."""
-        self._say("add", docids, texts)
+        self._say("add", values, texts)
 
-    def replace(self, docid: int, texts: Sequence[str | None]) -> None:
+    def replace(self, values: Some, texts: Sequence[str | None]) -> None:
         """See `Here.replace`."""
-        self._say("replace", docid, texts)
+        self._say("replace", values, texts)
 
     def start(self, sink: Any) -> None:
         """Have it write."""
@@ -127,11 +139,11 @@ class Apart:
         oids = sink.reserve(self._answer())
         self._say("write", str(self._path), sink.place, oids)
 
-    def written(self, sink: Any) -> list[Written]:
+    def written(self, sink: Any, values: Values) -> Made:
         """Wait until it has written everything, and take that over."""
-        written: list[Written] = self._answer()
-        sink.graft(self._path)
-        return written
+        made, contents = self._answer()
+        sink.graft(self._path, contents)
+        return cast("Made", made)
 
     def close(self) -> None:
         """End the process, and remove its file."""
@@ -206,38 +218,51 @@ def _pass_over(file: BinaryIO) -> None:
         seen = seen[-len(_BEGIN) :] + byte
 
 
+class _Second:
+    """What the second process has: the values, which the first has for itself, and the texts."""
+
+    def __init__(self) -> None:
+        self._values, self._texts = Values(), Here()
+
+    def add(self, values: Some, texts: Any) -> None:
+        self._values.extend(values)
+        self._texts.add(values, texts)
+
+    def replace(self, values: Some, texts: Any) -> None:
+        self._values.put(values.docids[0], values)
+        self._texts.replace(values, texts)
+
+    def most_records(self) -> int:
+        return most_records(self._values) + self._texts.most_records()
+
+    def write(self, path: str, *given: Any) -> tuple[Made, Contents] | OSError:
+        try:
+            with Part(path, *given) as part:
+                return self._texts.written(part, self._values), part.contents
+        except OSError as error:  # a full disk, most likely
+            return OSError(error.errno, error.strerror, path)
+
+
 def serve() -> None:
-    """What the second process does: take in texts, and write them when it is told to."""
+    """What the second process does: take in packages, and write when it is told to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process is told too, and ends this
     gc.disable()  # nothing here refers to itself
     # Whatever is printed is not to be taken for an answer.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     answers.write(_BEGIN)
-    texts = Here()
+    second = _Second()
     while True:
         try:
             what, *given = _receive(sys.stdin.buffer)
         except EOFError:
             return
-        if what == "add":
-            texts.add(*given)
-        elif what == "replace":
-            texts.replace(*given)
-        elif what == "most_records":
-            _send(answers, texts.most_records())
-        else:
-            answer = _attempt(texts, *given)
-            try:
-                _send(answers, answer)
-            except OSError:  # whoever asked is no more
+        answer = getattr(second, what)(*given)
+        if answer is None:
+            continue
+        try:
+            _send(answers, answer)
+        except OSError:  # whoever asked is no more
+            if what == "write":
                 Path(given[0]).unlink(missing_ok=True)
-                return
-
-
-def _attempt(texts: Here, path: str, *given: Any) -> Any:
-    try:
-        with Part(path, *given) as part:
-            return texts.written(part)
-    except OSError as error:  # a full disk, most likely
-        return OSError(error.errno, error.strerror, path)
+            return

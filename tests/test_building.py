@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import NAMES, collections, records
 
-from authdb import AuthDB, Package, building, rebuilding
+from authdb import AuthDB, Package, building, inverting, rebuilding
 from authdb.building import Builder, fits
 from authdb.catalog import INDEXES, PackageCatalog, new_catalog
 from authdb.comparing import dump
 from authdb.dates import PartialDate
 from authdb.exceptions import AuthDBError, AuthDBWarning, DatabaseDamaged, DatabaseExists
-from authdb.gathering import ROW_FIELDS, Gathered, last_update, row
+from authdb.gathering import DATES, ROW_FIELDS, Gathered, Some, Values, last_update, row
 from authdb.indexes import PackageLexicon
 from authdb.sinks import FileSink, StorageSink
 from authdb.storage import MyZODB
-from authdb.wording import words_of
+from authdb.wording import Words, words_of
 from authdb.worker import Apart
 
 
@@ -226,8 +226,57 @@ def test_the_words_of_a_text_are_those_of_the_lexicon(text: str) -> None:
 
 
 def test_every_index_is_built() -> None:
-    columns = {"name", "license", "categories", *Gathered().dates}
-    assert columns | {*building.TEXTS} == {*INDEXES}
+    assert {"name", *inverting.VALUES, *building.TEXTS} == {*INDEXES}
+
+
+class Counting:
+    """A sink that only counts."""
+
+    count = 0
+
+    def new_oid(self) -> int:
+        return 1
+
+    def store(self, oid: int, record: bytes) -> None:
+        self.count += 1
+
+    def store_all(self, records: Iterable[bytes]) -> range:
+        return range(len([self.store(1, record) for record in records]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 3000), st.integers(1, 500), st.integers(1, 300), st.integers(0, 2**32))
+def test_no_more_records_are_written_than_were_said(
+    count: int, days: int, words: int, seed: int
+) -> None:
+    """The second process gets so many oids, and no others."""
+    chance, values = random.Random(seed), Values()
+    licenses = [None, *map(str, range(chance.choice((1, 5, days))))]
+    keywords = [str(number) for number in range(chance.choice((1, 15, words)))]
+    values.extend(
+        Some(
+            range(1, count + 1),
+            [chance.choice(licenses) for _ in range(count)],
+            [tuple(sorted({*chance.choices(keywords, k=3)})) for _ in range(count)],
+            [[chance.randrange(days) for _ in range(count)] for _ in DATES],
+        )
+    )
+    sink = Counting()
+    inverting.write_values(sink, values)
+    assert sink.count <= inverting.most_records(values)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2000), st.integers(1, 300), st.integers(0, 2**32))
+def test_no_more_records_of_texts_are_written_than_were_said(
+    count: int, known: int, seed: int
+) -> None:
+    chance, words, sink = random.Random(seed), Words(), Counting()
+    texts = [" ".join(chance.choices([f"w{n}" for n in range(known)], k=5)) for _ in range(count)]
+    words.add(range(1, count + 1), texts)
+    most = words.most_records()
+    words.write(sink)
+    assert sink.count <= most
 
 
 # -- what is gathered ------------------------------------------------------------------------
@@ -310,7 +359,7 @@ def test_a_second_process_that_was_killed_is_one_clear_error(
 ) -> None:
     with Builder(2, tmp_path) as builder:
         fed(builder)
-        process = builder._texts._process  # type: ignore[union-attr]
+        process = builder._worker._process  # type: ignore[union-attr]
         process.kill()
         process.wait()
         with (
@@ -515,15 +564,15 @@ def test_without_a_second_process_it_is_built_all_the_same(
     assert not [path for path in made.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("again", range(3))
+@pytest.mark.parametrize("indexes", [0, 1, 8])
 def test_an_interrupt_while_reindexing_changes_nothing(
-    made: Path, few_are_many: None, again: int
+    made: Path, few_are_many: None, indexes: int
 ) -> None:
     class Interrupt(BaseException):
         pass
 
     def interrupt(what: str, done: int, total: int | None) -> None:
-        if what == "building the catalog" and done == again * 2:
+        if what == "building the catalog" and done == indexes:
             raise Interrupt
 
     with AuthDB.open(made) as db:

@@ -330,7 +330,7 @@ def test_the_records_of_another_process_are_taken_over(tmp_path: Path, place: st
             others = tree(other, IO.BTree, ((n, "theirs") for n in range(2000)))
             many = other.store_all(record(IF.TreeSet, ((((n,),),),)) for n in range(3))
         more = tree(sink, IO.BTree, ((n, "more") for n in range(200)))
-        sink.graft(part)
+        sink.graft(part, other.contents)
         sets = [shell.ghost(Ref(oid, IF.TreeSet)) for oid in many]
         trees = {"mine": mine, "others": others, "more": more}
         return PersistentMapping(
@@ -353,9 +353,9 @@ def test_the_records_of_another_process_are_taken_over(tmp_path: Path, place: st
 
 def test_an_empty_part_is_taken_over(tmp_path: Path) -> None:
     with FileSink(tmp_path / "x.fs") as sink:
-        with Part(tmp_path / "part", sink.place, sink.reserve(3)):
+        with Part(tmp_path / "part", sink.place, sink.reserve(3)) as part:
             pass
-        sink.graft(tmp_path / "part")
+        sink.graft(tmp_path / "part", part.contents)
         Shell(sink).write(PersistentMapping(a=1), 0)
     with MyZODB(tmp_path / "x.fs") as database:
         assert dict(database.dbroot) == {"a": 1}
