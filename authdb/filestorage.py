@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -279,22 +280,36 @@ class OneFile(FileStorage):
         if transaction is not self._transaction:
             raise StorageTransactionError(self, transaction)
         with self._lock:
-            places, tid, begun = self._tindex, self._tid, self._pos
+            tid, begun = self._tid, self._pos
             position = begun + self._tfile.tell() + self._thl
-            buckets = dict(self._index._data.items())  # as an fsIndex has positions, see `newest`
+            # As an fsIndex has positions: by the first six bytes of the oid, and by the last two.
+            buckets = dict(self._index._data.items())
+            places: dict[bytes, list[tuple[bytes, bytes]]] = defaultdict(list)
             pack, many = RECORD.pack, position + _WRITTEN
             waiting: list[bytes] = []
             for oid, record in records.items():
-                bucket, length = buckets.get(oid[:6]), len(record)
-                before = int.from_bytes(bucket.get(oid[6:], b""), "big") if bucket else 0
+                start, end = oid[:6], oid[6:]
+                bucket, length = buckets.get(start), len(record)
+                before = int.from_bytes(bucket.get(end, b""), "big") if bucket else 0
                 waiting += pack(oid, tid, before, begun, 0, length), record
-                places[oid] = position
+                places[start].append((end, position.to_bytes(6, "big")))
                 position += _HEAD + length
                 if position > many:
                     self._tfile.write(b"".join(waiting))
                     waiting, many = [], position + _WRITTEN
             self._tfile.write(b"".join(waiting))
+            _put(self._tindex._data, places)
             self.set_max_oid(max(self._oid, *records))
+
+    def _finish_finish(self, tid: bytes) -> None:
+        # ZODB would put one object after the other into its index: here it finds none.
+        written, self._tindex = self._tindex, fsIndex()
+        try:
+            super()._finish_finish(tid)
+            _put(self._index._data, written._data)
+        except BaseException:
+            self._is_saved = True  # the file may have what the index has not: it is not to be kept
+            raise
 
     def _keep_at_hand(self, path: str) -> None:
         # ZODB opens the file again, by its name, for its first reader. After a pack that would be
@@ -348,6 +363,15 @@ class _Upto:
 
     def read(self, size: int) -> bytes:
         return bytes(self.whole.read(max(0, min(size, self._end - self.tell()))))
+
+
+def _put(data: Any, places: Any) -> None:
+    """Put positions into the ``data`` of an fsIndex: those that another has, or as it has them."""
+    for start, some in places.items():
+        bucket = data.get(start)
+        if bucket is None:
+            bucket = data[start] = fsBucket()
+        bucket.update(some)
 
 
 # ZODB takes its index on trust. One with a flipped byte hides packages, and has their ids given to
