@@ -388,7 +388,16 @@ def test_an_interrupt_before_the_index_knows_all(path: Path) -> None:
     put = filestorage._put
 
     def interrupted(data: Any, places: Any) -> None:
-        put(data, {start: list(some.items())[:-5] for start, some in places.items()})
+        # Those that ZODB looks at before it believes an index are there.
+        put(
+            data,
+            {
+                start: [
+                    pair for pair in some.items() if not 300 < int.from_bytes(pair[0], "big") < 400
+                ]
+                for start, some in places.items()
+            },
+        )
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
@@ -397,7 +406,8 @@ def test_an_interrupt_before_the_index_knows_all(path: Path) -> None:
             manager.commit()
     manager.abort()
     zodb.close()
-    with MyZODB(path, read_only=True) as zodb:
-        assert zodb.dbroot["more"][999]["number"] == 999
-    with MyZODB(path) as zodb:
-        assert zodb.dbroot["more"][999]["number"] == 999
+    for read_only in (True, False):
+        with MyZODB(path, read_only=read_only) as zodb:
+            assert [zodb.dbroot["more"][number]["number"] for number in range(1000)] == [
+                *range(1000)
+            ]
