@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 from ZODB.serialize import ObjectWriter
 from ZODB.utils import p64, u64
 
-from authdb.nodes import pickled
+from authdb.nodes import node, pickled
 
 __all__ = ["MANY", "Ref", "Shell", "Sink", "record", "tree", "tree_of_pickles"]
 
@@ -244,11 +244,13 @@ def _above(sink: Sink, kind: Any, keys: list[Any], children: list[Ref], oid: int
     while len(children) > 1:
         nodes = -(-len(children) // fan)
         ends = [number * len(children) // nodes for number in range(nodes + 1)]
+        oids = [p64(child.oid) for child in children]
         above = []
         for start, end in pairwise(ends):
-            inner = chain.from_iterable(zip(keys[start:end], children[start:end], strict=True))
-            state = tuple(islice(inner, 1, None)), firsts[start]  # the lowest key is not needed
-            above.append(_store(sink, kind, record(kind, state), oid if nodes == 1 else None))
+            inner = chain.from_iterable(zip(keys[start:end], oids[start:end], strict=True))
+            some = tuple(islice(inner, 1, None))  # the lowest key is not needed
+            made = node(kind, children[start].kind, some, p64(firsts[start].oid))
+            above.append(_store(sink, kind, made, oid if nodes == 1 else None))
         keys, firsts = [keys[start] for start in ends[:-1]], [firsts[start] for start in ends[:-1]]
         children = above
     return children[0]

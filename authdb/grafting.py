@@ -25,6 +25,7 @@ from authdb.nodes import (
     head,
     is_node,
     items_of,
+    last_child,
     leaf,
     loaded,
     loaded_leaf,
@@ -125,11 +126,16 @@ class Graft:
     def _last_leaf(self, oid: bytes, found: bytes, kind: Any) -> tuple[bytes, bytes]:
         """The oid and the record of the last leaf of a tree, given those of the tree; these again
         where that has at most one, within."""
-        state = loaded_tree(found, kind)
-        while state is not None and len(state) > 1:
-            oid = state[0][-1]
+        leaf = head(kind._bucket_type)
+        while not found.startswith(leaf):
+            child = last_child(found, kind)
+            if child is None:
+                state = loaded_tree(found, kind)
+                if state is None or len(state) == 1:
+                    break
+                child = state[0][-1]
+            oid = child
             found = self.read(oid)
-            state = None if found.startswith(head(kind._bucket_type)) else loaded(found)
         return oid, found
 
     def merge(
