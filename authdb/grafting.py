@@ -29,6 +29,7 @@ from authdb.nodes import (
     leaf,
     loaded,
     loaded_leaf,
+    loaded_node,
     loaded_tree,
     node,
     shape,
@@ -345,7 +346,7 @@ class _Merge:
         if found.startswith(self._head):
             items, following = loaded_leaf(found, self._leaf, self._values)
             return self._leaf, self._change_leaf(oid, items, following, keys, changes)
-        return self._kind, self._change_node(oid, loaded(found), keys, changes)
+        return self._kind, self._change_node(oid, loaded_node(found, self._kind), keys, changes)
 
     def _change_leaf(
         self, oid: bytes, items: Any, following: bytes | None, keys: list[Any], changes: Any

@@ -26,6 +26,7 @@ __all__ = [
     "leaf",
     "loaded",
     "loaded_leaf",
+    "loaded_node",
     "loaded_tree",
     "node",
     "pickled",
@@ -76,12 +77,12 @@ def loaded(found: bytes) -> Any:
 
 def loaded_tree(found: bytes, kind: type) -> Any:
     """As `loaded`; quicker for a tree that is small and has no references in it."""
-    if not found.endswith(b"\x86."):  # as that of one with several leaves does
-        try:
-            return pickle.loads(found[len(head(kind)) :])
-        except pickle.UnpicklingError:  # there are references, which need more of an unpickler
-            pass
-    return loaded(found)
+    if found.endswith(b"\x86."):  # as that of one with several leaves does
+        return loaded_node(found, kind)
+    try:
+        return pickle.loads(found[len(head(kind)) :])
+    except pickle.UnpicklingError:  # there are references, which need more of an unpickler
+        return loaded(found)
 
 
 def loaded_leaf(found: bytes, kind: type, values: type | None) -> tuple[Any, bytes | None]:
@@ -96,7 +97,8 @@ def loaded_leaf(found: bytes, kind: type, values: type | None) -> tuple[Any, byt
         after: bytes | None = found[end + 2 : end + 10]
     else:
         after, end = None, -2 if found.endswith(b"t\x85.") else 0
-    items = _plain_items(found[start:end], values) if end else None
+    name = None if values is None else _named(values)
+    items = _plain_items(found[start:end], name, 1) if end else None
     if items is not None:
         return items, after
     state = loaded(found)
@@ -117,22 +119,38 @@ def last_child(found: bytes, kind: Any) -> bytes | None:
     return found[end - 13 : end - 5] if is_node and found[end - 1] in b"t\x87" else None
 
 
-def _plain_items(made: bytes, values: type | None) -> Any:
-    """Items, given their pickle but for its end; None where it can't be told."""
+def loaded_node(found: bytes, kind: Any) -> Any:
+    """The state of a tree of several leaves, or of a node within one, in a third of the time."""
+    leaf = _named(kind._bucket_type)
+    end = len(found) - len(leaf) - 14  # where the first leaf is referred to
+    if found[end : end + 2] == b"C\x08" and found.endswith(leaf + b"\x86Q\x86."):
+        made = found[len(head(kind)) : end]
+        name = leaf if leaf + _FIRST in made else _named(kind)
+        children = _plain_items(made, name, 0)
+        if children is not None:
+            return children, found[end + 2 : end + 10]
+    return loaded(found)
+
+
+def _plain_items(made: bytes, name: bytes | None, start: int) -> Any:
+    """Items, given their pickle but for its end; None where it can't be told.
+
+    :param name: of the class of those that every second, from ``start`` on, may refer to
+    """
     bare = made
-    if values is not None:
+    if name is not None:
         # What makes references of oids is left out. In a text it cannot be, which is UTF-8; as a
         # number it is not believed.
         if b"J" + _AGAIN in made:
             return None
-        bare = made.replace(_AGAIN, b"").replace(_named(values) + _FIRST, b"", 1)
+        bare = made.replace(_AGAIN, b"").replace(name + _FIRST, b"", 1)
     try:
         items = pickle.loads(bare + b".")
     except Exception:  # there are other references, or something only looked like one
         return None
-    if len(bare) < len(made):
-        count = sum(type(value) is bytes for value in items[1::2])
-        more = len(_AGAIN) * (count - 1) + len(_named(values)) + len(_FIRST)
+    if name is not None and len(bare) < len(made):
+        count = sum(type(value) is bytes for value in items[start::2])
+        more = len(_AGAIN) * (count - 1) + len(name) + len(_FIRST)
         if len(made) - len(bare) != more:  # not one for each
             return None
     return items

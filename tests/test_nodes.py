@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authdb.bulk import Ref, record
-from authdb.nodes import is_node, last_child, leaf, loaded, loaded_leaf, node
+from authdb.nodes import is_node, last_child, leaf, loaded, loaded_leaf, loaded_node, node
 
 #: Numbers and texts that look, when pickled, like what makes a reference of an oid, or its length.
 NUMBERS = st.sampled_from([1, 3139, 0x0C43, 0x51860068, 0x0C430C43, 0x00680C43, 2**31 - 1])
@@ -65,9 +65,11 @@ def test_a_node(keys: list[str], data: st.DataObject, first: int, is_high: bool)
     made = node(OOBTree, OOBTree if is_high else OOBucket, tuple(children), _oid(first))
     assert loaded(made) == (tuple(children), _oid(first))
     assert is_node(made)
+    assert loaded_node(made, OOBTree) == loaded(made)
     assert last_child(made, OOBTree) == children[-1]
     refs = (Ref(int.from_bytes(c, "big"), OOBucket) if type(c) is bytes else c for c in children)
     other = record(OOBTree, (tuple(refs), Ref(first, OOBucket)))
+    assert loaded_node(other, OOBTree) == loaded(made)
     assert last_child(other, OOBTree) in (children[-1], None)
 
 
