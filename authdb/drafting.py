@@ -65,6 +65,9 @@ class Batch:
         self._places: dict[str, int] = {}
         self._settled = 0
         self._waiting: list[dict[str, Any]] = []  # added, and not written yet
+        #: What the added hold that were written, where that is asked for again, and while they are
+        #: few: to read a record takes half as long as to write it.
+        self._states: list[dict[str, Any]] | None = [] if builder is None else None
         self._sizes = array("I")  # of the records of the added
         # Of each chunk of them the place of its first, and where it begins in the file.
         self._firsts, self._chunks = array("I"), array("Q")
@@ -101,6 +104,9 @@ class Batch:
         self.close_off()
         self.names += columns["name"]
         done = self._store(self._inscribe(columns))
+        if self._states is not None:
+            rows = zip(*columns.values(), strict=True)
+            self._keep([{k: v for k, v in zip(columns, row, strict=True) if v} for row in rows])
         if not self._is_builder_behind():
             assert self.builder is not None
             self.builder.add_columns(self._docids(done), columns)
@@ -146,6 +152,8 @@ class Batch:
             self._waiting[place - len(self._sizes)] = state
         else:
             self._replaced[place] = self._append([self._record(state)])
+            if self._states is not None:
+                self._states[place] = state
             if self.builder is not None:
                 self.builder.replace(self.first + place, state)
 
@@ -157,6 +165,7 @@ class Batch:
     def _write(self) -> None:
         """Write what is waiting, and tell the builder."""
         done = self._store(list(map(self._record, self._waiting)))
+        self._keep(self._waiting)
         if not self._is_builder_behind():
             assert self.builder is not None
             self.builder.add(self._docids(done), self._waiting)
@@ -169,6 +178,13 @@ class Batch:
         self._chunks.append(self._append(records)[0])
         self._sizes.extend(map(len, records))
         return done
+
+    def _keep(self, states: Iterable[dict[str, Any]]) -> None:
+        """Keep what the packages hold that were stored last, if there is room for it."""
+        if self._states is not None:
+            self._states += states
+            if self._end > _IN_MEMORY:
+                self._states = None
 
     def _is_builder_behind(self) -> bool:
         """Whether the builder is not to be told of the chunk that was stored last: there is none
@@ -196,9 +212,11 @@ class Batch:
     def added(self) -> Iterator[tuple[str, dict[str, Any], bytes]]:
         """Of each package that is added its name, what it holds, and its record, in the order of
         their docids."""
+        kept = self._states
         for first, records in zip(self._firsts, self.records(), strict=True):
             for place, record in enumerate(records, first):
-                yield self.names[place], _state_in(record), record
+                state = _state_in(record) if kept is None else kept[place]
+                yield self.names[place], state, record
 
     def changed(self) -> Iterator[tuple[int, Package, dict[str, Any]]]:
         """Of each package that is changed its docid, the package, and what it will hold, in the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -19,15 +20,19 @@ from ZODB.FileStorage.FileStorage import _truncate
 from ZODB.FileStorage.format import CorruptedDataError
 from ZODB.fsIndex import fsIndex
 from ZODB.POSException import StorageTransactionError
-from ZODB.utils import u64, z64
+from ZODB.utils import p64, u64, z64
 
 from authdb.exceptions import DatabaseDamaged
 from authdb.records import LENGTH, RECORD, TRANSACTION, next_whole, torn_at
 
 __all__ = ["OneFile", "Replaced", "Revision", "TornTail", "save_index"]
 
-# So much is read of a record at first: most are shorter.
-_AT_ONCE = 4096
+# So much is read of a record at first: most are shorter, and more would take longer.
+_AT_ONCE = 1536
+_HEAD = RECORD.size
+
+# So much is written at a time.
+_WRITTEN = 1 << 20
 
 # The index is saved where there are so many records, or transactions, behind it, unless that would
 # take more than this share of the time of the commits. Of 3,000,000 records it takes 0.1 s.
@@ -249,16 +254,25 @@ class OneFile(FileStorage):
 
     def newest(self, oid: bytes) -> bytes:
         """The newest record of an object, as ``load`` gives it: for whoever reads thousands."""
-        position = self._index.get(oid)
-        if position is not None:
-            found = os.pread(self._file.fileno(), _AT_ONCE, position)
-            size = RECORD.unpack_from(found)[-1]
-            if size:
-                missing = RECORD.size + size - len(found)
-                if missing > 0:
-                    found += os.pread(self._file.fileno(), missing, position + len(found))
-                return found[RECORD.size : RECORD.size + size]
+        # Its get() takes three times as long.
+        bucket = self._index._data.get(oid[:6])
+        position = int.from_bytes(bucket.get(oid[6:], b""), "big") if bucket else 0
+        if position:
+            file = self._file.fileno()
+            found = os.pread(file, _AT_ONCE, position)
+            end = _HEAD + int.from_bytes(found[_HEAD - 8 : _HEAD], "big")
+            if end > _HEAD:
+                if end > len(found):
+                    found += os.pread(file, end - len(found), position + len(found))
+                return found[_HEAD:end]
         return bytes(self.load(oid)[0])
+
+    def new_oids(self, count: int) -> range:
+        """So many oids that no object has, as ``new_oid`` gives one, as numbers."""
+        with self._lock:
+            first = u64(self.new_oid())
+            self._oid = p64(first + count - 1)
+        return range(first, first + count)
 
     def store_all(self, records: Mapping[bytes, bytes], transaction: Any) -> None:
         """Store the records of these objects, as ``store`` does one; nobody may have changed any
@@ -266,16 +280,36 @@ class OneFile(FileStorage):
         if transaction is not self._transaction:
             raise StorageTransactionError(self, transaction)
         with self._lock:
-            index, places, tid, begun = self._index, self._tindex, self._tid, self._pos
+            tid, begun = self._tid, self._pos
             position = begun + self._tfile.tell() + self._thl
-            known_to = index.maxKey() if index else z64
+            # As an fsIndex has positions: by the first six bytes of the oid, and by the last two.
+            buckets = dict(self._index._data.items())
+            places: dict[bytes, list[tuple[bytes, bytes]]] = defaultdict(list)
+            pack, many = RECORD.pack, position + _WRITTEN
+            waiting: list[bytes] = []
             for oid, record in records.items():
-                before = 0 if oid > known_to else index.get(oid, 0)
-                head = RECORD.pack(oid, tid, before, begun, 0, len(record))
-                self._tfile.write(head + record)
-                places[oid] = position
-                position += len(head) + len(record)
+                start, end = oid[:6], oid[6:]
+                bucket, length = buckets.get(start), len(record)
+                before = int.from_bytes(bucket.get(end, b""), "big") if bucket else 0
+                waiting += pack(oid, tid, before, begun, 0, length), record
+                places[start].append((end, position.to_bytes(6, "big")))
+                position += _HEAD + length
+                if position > many:
+                    self._tfile.write(b"".join(waiting))
+                    waiting, many = [], position + _WRITTEN
+            self._tfile.write(b"".join(waiting))
+            _put(self._tindex._data, places)
             self.set_max_oid(max(self._oid, *records))
+
+    def _finish_finish(self, tid: bytes) -> None:
+        # ZODB would put one object after the other into its index: here it finds none.
+        written, self._tindex = self._tindex, fsIndex()
+        try:
+            super()._finish_finish(tid)
+            _put(self._index._data, written._data)
+        except BaseException:
+            self._is_saved = True  # the file may have what the index has not: it is not to be kept
+            raise
 
     def _keep_at_hand(self, path: str) -> None:
         # ZODB opens the file again, by its name, for its first reader. After a pack that would be
@@ -329,6 +363,15 @@ class _Upto:
 
     def read(self, size: int) -> bytes:
         return bytes(self.whole.read(max(0, min(size, self._end - self.tell()))))
+
+
+def _put(data: Any, places: Any) -> None:
+    """Put positions into the ``data`` of an fsIndex: those that another has, or as it has them."""
+    for start, some in places.items():
+        bucket = data.get(start)
+        if bucket is None:
+            bucket = data[start] = fsBucket()
+        bucket.update(some)
 
 
 # ZODB takes its index on trust. One with a flipped byte hides packages, and has their ids given to

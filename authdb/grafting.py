@@ -18,8 +18,26 @@ from typing import Any
 
 from ZODB.utils import p64, u64
 
-from authdb.bulk import Ref, record, tree
-from authdb.nodes import flat, head, is_node, leaf, loaded, loaded_tree, shape, small, spliced
+from authdb.bulk import Ref, tree, tree_of_pickles
+from authdb.nodes import (
+    docid_in,
+    flat,
+    head,
+    is_node,
+    items_of,
+    last_child,
+    leaf,
+    loaded,
+    loaded_leaf,
+    loaded_node,
+    loaded_tree,
+    node,
+    shape,
+    small,
+    spliced,
+    spliced_leaf,
+    within,
+)
 from authdb.storage import MyZODB
 
 __all__ = ["Graft"]
@@ -43,7 +61,7 @@ class Graft:
         self._since = database.storage.lastTransaction()
         self._records: dict[bytes, bytes] = {}
         #: An oid that no record has, as ZODB has them.
-        self.oid: Callable[[], bytes] = database.connection.new_oid
+        self.oid: Callable[[], bytes] = database.new_oids().__next__
 
     def put(self) -> None:
         """Have all of it written when the open transaction commits."""
@@ -83,20 +101,43 @@ class Graft:
 
     # -- trees -------------------------------------------------------------------------------
 
-    def new(self, kind: Any, items: Mapping[Any, Any]) -> bytes:
-        """A new tree or TreeSet of ``items`` (without references), ascending; its oid."""
-        step, most, _ = shape(kind)
-        if len(items) <= most:
-            return self.add(small(kind, flat(items, step), None))
-        return bytes(p64(tree(self, kind, items if step == 1 else items.items()).oid))
+    def new(self, kind: Any, items: Sequence[bytes]) -> bytes:
+        """A new tree or TreeSet of docids.
 
-    def append(self, oid: bytes, kind: Any, items: Mapping[Any, Any]) -> None:
-        """Put ``items``, ascending, without references, behind all that a tree has."""
-        longer = spliced(self.read(oid), kind, items)
+        :param items: at least one, ascending, each as `authdb.nodes.item` gives it
+        :returns: its oid
+        """
+        if len(items) <= kind.max_leaf_size:
+            return self.add(within(kind, b"".join(items)))
+        return bytes(p64(tree_of_pickles(self, kind, items, docid_in).oid))
+
+    def append(self, oid: bytes, kind: Any, items: Sequence[bytes]) -> None:
+        """Put ``items``, as `new` takes them, behind all that a tree has."""
+        more, count = b"".join(items), len(items)
+        found = self.read(oid)
+        at, longer = oid, spliced(found, kind, more, count)
         if longer is None:
-            self.merge(oid, kind, items)
+            at, found = self._last_leaf(oid, found, kind)
+            longer = spliced_leaf(found, kind, more, count)
+        if longer is None:
+            self.merge(oid, kind, items_of(items, shape(kind)[0]))
         else:
-            self._records[oid] = longer
+            self._records[at] = longer
+
+    def _last_leaf(self, oid: bytes, found: bytes, kind: Any) -> tuple[bytes, bytes]:
+        """The oid and the record of the last leaf of a tree, given those of the tree; these again
+        where that has at most one, within."""
+        leaf = head(kind._bucket_type)
+        while not found.startswith(leaf):
+            child = last_child(found, kind)
+            if child is None:
+                state = loaded_tree(found, kind)
+                if state is None or len(state) == 1:
+                    break
+                child = state[0][-1]
+            oid = child
+            found = self.read(oid)
+        return oid, found
 
     def merge(
         self,
@@ -120,6 +161,22 @@ class Graft:
         if state is None or len(state) == 1:
             return merge.small(() if state is None else state[0][0][0], changes)
         return merge.large(state, changes)
+
+    def found(self, oid: bytes, kind: Any, keys: list[Any]) -> dict[Any, Any]:
+        """The items of a tree, without references, that have one of these ``keys``, ascending."""
+        record = self.read(oid)
+        if record.startswith(head(kind._bucket_type)):
+            items = loaded_leaf(record, kind._bucket_type, None)[0]
+        else:
+            state = loaded_tree(record, kind)
+            if state is not None and len(state) > 1:
+                found: dict[Any, Any] = {}
+                for at, some in _parted(state[0], keys):
+                    found |= self.found(state[0][2 * at], kind, some)
+                return found
+            items = () if state is None else state[0][0][0]
+        there = dict(zip(items[::2], items[1::2], strict=True))
+        return {key: there[key] for key in keys if key in there}
 
     def leaves(self, oid: bytes, forget: bool = False) -> Iterator[tuple[Any, ...]]:
         """What the leaves of a tree, or of a part of one, hold, flat as in their states, in order.
@@ -146,14 +203,16 @@ class _Merge:
         self._graft, self._oid, self._kind = graft, oid, kind
         self._combine, self._values = combine, values
         self._leaf: Any = kind._bucket_type
+        self._head = head(self._leaf)
         self._step, self._most, self._widest = shape(kind)
         self._emptied = False  # whether a leaf is to go
 
     def small(self, items: tuple[Any, ...], changes: Mapping[Any, Any]) -> bool:
         """Change a tree of at most one leaf, with these items."""
-        new = self._changed(items, changes)
+        keys = list(changes)
+        new = self._changed(items, keys, changes)
         if new is not items:
-            self._write_small(new)
+            self._write_small(new, self._is_behind(items, keys))
         return bool(new)
 
     def large(self, state: Any, changes: Mapping[Any, Any]) -> bool:
@@ -193,48 +252,55 @@ class _Merge:
 
     # -- leaves ------------------------------------------------------------------------------
 
-    def _changed(self, items: tuple[Any, ...], changes: Mapping[Any, Any]) -> Any:
-        """The items of a leaf after ``changes``; the same object where nothing changes."""
+    def _changed(self, items: tuple[Any, ...], keys: Sequence[Any], changes: Any) -> Any:
+        """The items of a leaf after the changes of ``keys``; the same object where nothing
+        changes."""
         step, combine = self._step, self._combine
-        if combine is None and (not items or next(iter(changes)) > items[-step]):
-            # All behind what is there, as everything is that belongs to new documents.
-            if None in changes.values():
-                changes = {key: value for key, value in changes.items() if value is not None}
-            return items + flat(changes, step) if changes else items
-        keys = items[::step]
-        found = (
-            dict.fromkeys(keys, True) if step == 1 else dict(zip(keys, items[1::2], strict=True))
-        )
-        last = keys[-1] if keys else None
-        is_changed = is_unordered = False
-        for key, change in changes.items():
-            old = found.get(key)
-            new = change if combine is None else combine(key, old, change)
+        if combine is None and self._is_behind(items, keys):
+            come = {key: changes[key] for key in keys if changes[key] is not None}
+            return items + flat(come, step) if come else items
+        held, there = list(items), list(items[::step])
+        is_changed, at = False, 0
+        for key in keys:
+            at = bisect_left(there, key, at)
+            is_there = at < len(there) and there[at] == key
+            old = (held[2 * at + 1] if step == 2 else True) if is_there else None
+            new = changes[key] if combine is None else combine(key, old, changes[key])
             if new is old:
                 continue
             is_changed = True
-            if new is None:
-                del found[key]
-            else:
-                if old is None and last is not None and key < last:
-                    is_unordered = True
-                found[key] = new
-        if not is_changed:
-            return items
-        return flat({key: found[key] for key in sorted(found)} if is_unordered else found, step)
+            if is_there:
+                del there[at]
+                del held[step * at : step * (at + 1)]
+            if new is not None:
+                there.insert(at, key)
+                held[step * at : step * at] = (key, new)[:step]
+        return tuple(held) if is_changed else items
 
-    def _pieces(self, items: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """The items of a leaf, as those of so many that none is too large."""
-        size = len(items) // self._step
-        if size <= self._most:
+    def _is_behind(self, items: tuple[Any, ...], keys: Sequence[Any]) -> bool:
+        """Whether all the keys come behind those that are there, as everything does that belongs
+        to new documents."""
+        return not items or keys[0] > items[-self._step]
+
+    def _pieces(self, items: tuple[Any, ...], is_end: bool) -> list[tuple[Any, ...]]:
+        """The items of a leaf, as those of so many that none is too large.
+
+        :param is_end: whether they end the tree, and it grows there: leaves are full then, since
+            nothing will come between
+        """
+        size, most = len(items) // self._step, self._most
+        if size <= most:
             return [items]
-        count = -(-size // (self._most * 3 // 4))
+        if is_end:
+            width = self._step * most
+            return [items[start : start + width] for start in range(0, len(items), width)]
+        count = -(-size // (most * 3 // 4))
         ends = [self._step * (size * part // count) for part in range(count + 1)]
         return [items[start:end] for start, end in pairwise(ends)]
 
-    def _write_small(self, items: tuple[Any, ...]) -> None:
+    def _write_small(self, items: tuple[Any, ...], is_end: bool) -> None:
         """Write a tree that had at most one leaf, within its own record."""
-        graft, pieces = self._graft, self._pieces(items)
+        graft, pieces = self._graft, self._pieces(items, is_end)
         if len(pieces) == 1:
             graft.write(self._oid, small(self._kind, items, self._values))
             return
@@ -259,15 +325,11 @@ class _Merge:
         :returns: the class of the children, and the children after it and the keys between them;
             the same object where they stay
         """
-        bounds = children[1::2]
         new: list[Any] = []
         level: Any = None
-        done = start = 0  # so many children, and changes, are done
-        while start < len(keys):
-            at = bisect_right(bounds, keys[start])
-            end = len(keys) if at == len(bounds) else bisect_left(keys, bounds[at], start)
-            level, became = self._change(children[2 * at], keys[start:end], changes)
-            start = end
+        done = 0  # so many children are done
+        for at, some in _parted(children, keys):
+            level, became = self._change(children[2 * at], some, changes)
             if became is not None:
                 new += children[2 * done : 2 * at]
                 new += became
@@ -281,21 +343,25 @@ class _Merge:
         :returns: its class; and None where it stays, else what comes in its place: it, key, ...
         """
         found = self._graft.read(oid)
-        if found.startswith(head(self._leaf)):
-            state = loaded(found)
-            return self._leaf, self._change_leaf(oid, state, {key: changes[key] for key in keys})
-        return self._kind, self._change_node(oid, loaded(found), keys, changes)
+        if found.startswith(self._head):
+            items, following = loaded_leaf(found, self._leaf, self._values)
+            return self._leaf, self._change_leaf(oid, items, following, keys, changes)
+        return self._kind, self._change_node(oid, loaded_node(found, self._kind), keys, changes)
 
-    def _change_leaf(self, oid: bytes, state: Any, changes: Mapping[Any, Any]) -> Any:
-        items = state[0]
-        new = self._changed(items, changes)
+    def _change_leaf(
+        self, oid: bytes, items: Any, following: bytes | None, keys: list[Any], changes: Any
+    ) -> Any:
+        new = self._changed(items, keys, changes)
         if new is items:
             return None
         self._emptied |= not new
-        pieces = self._pieces(new)
+        if len(new) <= self._step * self._most:
+            self._graft.write(oid, leaf(self._leaf, new, self._values, following))
+            return None
+        pieces = self._pieces(new, following is None and self._is_behind(items, keys))
         oids = [oid, *(self._graft.oid() for _ in pieces[1:])]
-        self._write_leaves(oids, pieces, state[1] if len(state) > 1 else None)
-        return _joined(oids, [piece[0] for piece in pieces[1:]]) if len(pieces) > 1 else None
+        self._write_leaves(oids, pieces, following)
+        return _joined(oids, [piece[0] for piece in pieces[1:]])
 
     def _change_node(
         self, oid: bytes, state: Any, keys: list[Any], changes: Mapping[Any, Any]
@@ -328,9 +394,17 @@ class _Merge:
             self._write_node(oid, part, level, first)
 
     def _write_node(self, oid: bytes, children: tuple[Any, ...], level: Any, first: bytes) -> None:
-        refs = (Ref(u64(each), level) if type(each) is bytes else each for each in children)
-        state = tuple(refs), Ref(u64(first), self._leaf)
-        self._graft.write(oid, record(self._kind, state))
+        self._graft.write(oid, node(self._kind, level, children, first))
+
+
+def _parted(children: tuple[Any, ...], keys: list[Any]) -> Iterator[tuple[int, list[Any]]]:
+    """Which of the children of a node some of the ``keys``, ascending, lead to, and which do."""
+    bounds, start = children[1::2], 0
+    while start < len(keys):
+        at = bisect_right(bounds, keys[start])
+        end = len(keys) if at == len(bounds) else bisect_left(keys, bounds[at], start)
+        yield at, keys[start:end]
+        start = end
 
 
 def _joined(oids: Sequence[bytes], keys: Sequence[Any]) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ from authdb.exceptions import (
 from authdb.files import aside, made
 from authdb.loaders import Loader
 from authdb.models import Package, Source, package_of, state_of
+from authdb.probing import Probe
 from authdb.storage import explain
 
 __all__ = ["ON_CONFLICT", "Counts", "Progress", "load", "load_new"]
@@ -230,6 +231,9 @@ class _Plan:
         self._looked_at = 0
         # That of an empty one need not be asked about each name.
         self._ask = db is not None and bool(db._root["packages"])
+        # What was changed in an open transaction is not in the records yet.
+        is_stored = self._ask and not db.read_only and db._session.changes is None  # type: ignore[union-attr]
+        self._probe = Probe(db._pair.objects, db._root["docids"]) if is_stored else None  # type: ignore[union-attr,arg-type]
         self._tally = dict.fromkeys(Counts._fields, 0)
 
     def read(self, loaders: list[Loader], progress: Progress | None) -> Counts:
@@ -274,8 +278,10 @@ class _Plan:
         """Whether no package of these names is there, nor came in a file before."""
         if self._batch.meets(names):
             return False
-        known = self._db._root["docids"] if self._ask and self._db is not None else ()
-        return not (known and any(map(known.__contains__, names)))
+        if not self._ask or self._db is None:
+            return True
+        docids = self._db._root["docids"]
+        return not any(self._may_have(name) and name in docids for name in names)
 
     @staticmethod
     def _take_one(
@@ -319,12 +325,23 @@ class _Plan:
     def _stored(self, name: str) -> Package | None:
         """The package of the database that has that name, if there is one."""
         assert self._db is not None
+        if not self._may_have(name):
+            return None
         package: Package | None = self._db.get(name)
         if package is not None:
             self._looked_at += 1
             if self._looked_at % _LOOKED_AT == 0:
                 self._db._pair.objects.connection.cacheGC()  # type: ignore[union-attr]
         return package
+
+    def _may_have(self, name: str) -> bool:
+        """Whether the database may have a package of that name: seldom where it has not."""
+        if self._probe is None:
+            return True
+        try:
+            return self._probe.may_have(name)
+        except Exception:  # what is damaged is told by whoever reads it next
+            return True
 
 
 def _merged(known: Package, fields: Mapping[str, Any]) -> Package:

@@ -7,8 +7,8 @@ it is in is pickled anew: half a millisecond. Here each record of a tree is read
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
 from operator import methodcaller
 from typing import Any
@@ -21,7 +21,8 @@ from authdb.bulk import record
 from authdb.gathering import last_update
 from authdb.grafting import Graft
 from authdb.indexes import KeywordIndex, TextIndex
-from authdb.wording import words_of
+from authdb.nodes import item, items_of, shape
+from authdb.vocabulary import Vocabulary
 
 __all__ = ["State", "index_all"]
 
@@ -48,24 +49,32 @@ def index_all(
         is not known), and the one that is to be
     :param first: from this docid on they are new to the catalog, and behind all in there
     """
+    known = {docid: states for docid, states in edits.items() if docid < first}
+    new = {docid: after for docid, (_, after) in edits.items() if docid >= first}
+    items = {docid: item(docid) for docid in new}
     for name, index in catalog.items():
         read = _reader(name)
-        states = {
+        changed = {
             docid: after
-            for docid, (before, after) in edits.items()
+            for docid, (before, after) in known.items()
             if before is None or read(before) != read(after)
         }
-        _index(graft, index, _values(index, name, states), first)
+        _index(graft, index, _values(index, name, changed), _values(index, name, new), items)
 
 
-def _index(graft: Graft, index: Any, values: Values, first: int) -> None:
+def _index(
+    graft: Graft, index: Any, values: Values, new: Values, items: Mapping[int, bytes]
+) -> None:
+    """Index ``values``, and those of ``new`` documents, whose docids are pickled in ``items``."""
+    there = {docid: value for docid, value in new.items() if value is not None}
     if isinstance(index, TextIndex):
-        _text(graft, index, values, first)
+        _text(graft, index, values, there, items)
     elif isinstance(index, KeywordIndex):
-        _keywords(graft, index, values, first)
+        _keywords(graft, index, values, there, items)
     else:
-        _field(graft, index, values, first)
+        _field(graft, index, values, there, items)
     missing = {docid: True if value is None else None for docid, value in values.items()}
+    missing |= {docid: True for docid, value in new.items() if value is None}
     _merge(graft, index._not_indexed, missing)
 
 
@@ -78,101 +87,154 @@ def _merge(graft: Graft, tree: Any, *args: Any) -> None:
     graft.merge(tree._p_oid, type(tree), *args)
 
 
-def _values(index: Any, name: str, states: Mapping[int, Mapping[str, Any]]) -> Values:
+def _values(index: Any, name: str, states: Mapping[int, State]) -> Values:
     """What ``index`` makes of the packages' field ``name``."""
-    convert = lru_cache(10_000)(index.convert)  # many a day is that of many packages
+    convert = index.convert
+    if not isinstance(index, TextIndex):  # many a day is that of many packages, but few texts are
+        convert = lru_cache(10_000)(convert)
     known = zip(states, map(_reader(name), states.values()), strict=True)
     return {docid: None if value is None else convert(value) for docid, value in known}
 
 
-class _Moves:
-    """Which documents come to the entries of an index, and which go."""
+class _Postings:
+    """Which documents come to the posting lists of an index, and which go.
 
-    def __init__(self, first: int) -> None:
-        self._first = first
-        self.entries: dict[Any, dict[int, Any]] = {}
-        self.documents = 0  # how many more there are
+    :param kind: that of the posting lists: a set of docids, or a tree of counts by docid
+    :param few: up to so many documents are a dict within the leaf, not a tree
 
-    def count(self, old: Any, new: Any) -> None:
-        self.documents += (new is not None) - (old is not None)
+    Attributes: ``new``, entry -> the `item` of each new document, ascending; ``changed``, entry ->
+    docid -> what comes in place (True, or a count; None for nothing), of those that were there.
+    """
 
-    def go(self, docid: int, entries: Iterable[Any]) -> None:
-        for entry in entries:
-            self.entries.setdefault(entry, {})[docid] = None
+    def __init__(self, graft: Graft, kind: Any, few: int = 0) -> None:
+        self._graft, self._kind, self._few = graft, kind, few
+        self._step = shape(kind)[0]
+        self.new: dict[Any, list[bytes]] = defaultdict(list)
+        self.changed: dict[Any, dict[int, Any]] = {}
 
-    def come(self, docid: int, entries: Iterable[Any]) -> None:
-        for entry in entries:
-            self.entries.setdefault(entry, {})[docid] = True
+    def write(self, tree: Any) -> int:
+        """Change the posting lists, which are values of ``tree``; how many more there are."""
+        self._more = 0
+        entries = dict.fromkeys(sorted(self.changed.keys() | self.new.keys()), True)
+        _merge(self._graft, tree, entries, self._become, self._kind)
+        return self._more
 
-    def carry_out(self, graft: Graft, index: Any) -> None:
-        def moved(entry: Any, old: bytes | None, change: dict[int, Any]) -> Any:
-            if old is None:
-                come = {docid: True for docid, is_in in change.items() if is_in}
-                return graft.new(IFTreeSet, come) if come else None
-            if next(iter(change)) >= self._first:
-                graft.append(old, IFTreeSet, change)
+    def _become(self, entry: Any, old: Any, _: Any) -> Any:
+        """What a posting list becomes: see `authdb.grafting.Combine`."""
+        change, come = self.changed.get(entry), self.new.get(entry, ())
+        if not change:
+            if type(old) is bytes:
+                self._graft.append(old, self._kind, come)
                 return old
-            return old if graft.merge(old, IFTreeSet, change) else None
+            if old is None and len(come) > self._few:
+                self._more += 1
+                return self._graft.new(self._kind, come)
+        new = self._changed(old, {**(change or {}), **items_of(come, self._step)})
+        self._more += (new is not None) - (old is not None)
+        return new
 
-        _merge(graft, index._fwd_index, dict(sorted(self.entries.items())), moved, IFTreeSet)
-        index._num_docs.change(self.documents)
+    def _changed(self, old: Any, change: dict[int, Any]) -> Any:
+        graft, kind = self._graft, self._kind
+        if type(old) is bytes:
+            return old if graft.merge(old, kind, change) else None
+        left = {**old, **change} if old else change
+        if None in left.values():
+            left = {docid: count for docid, count in left.items() if count is not None}
+        if len(left) <= self._few or not left:  # as zope.index does it
+            return left or None
+        counts = sorted(left.items())
+        return graft.new(
+            kind, [item(docid, None if count is True else count) for docid, count in counts]
+        )
 
 
-def _field(graft: Graft, index: Any, values: Values, first: int) -> None:
-    moves = _Moves(first)
+def _field(
+    graft: Graft, index: Any, values: Values, new: Values, items: Mapping[int, bytes]
+) -> None:
+    postings = _Postings(graft, IFTreeSet)
+    more = len(new)
 
     def moved(docid: int, old: Any, new: Any) -> Any:
+        nonlocal more
         if old == new:
             return old
-        moves.count(old, new)
+        more += (new is not None) - (old is not None)
         if old is not None:
-            moves.go(docid, (old,))
+            postings.changed.setdefault(old, {})[docid] = None
         if new is not None:
-            moves.come(docid, (new,))
+            postings.changed.setdefault(new, {})[docid] = True
         return new
 
     _merge(graft, index._rev_index, values, moved)
-    moves.carry_out(graft, index)
+    _merge(graft, index._rev_index, new)
+    for docid, value in new.items():
+        postings.new[value].append(items[docid])
+    postings.write(index._fwd_index)
+    index._num_docs.change(more)
 
 
-def _keywords(graft: Graft, index: Any, values: Values, first: int) -> None:
-    moves = _Moves(first)
-    shared: dict[tuple[str, ...], bytes] = {}
-    known: dict[bytes, tuple[str, ...]] = {}
-
-    def keywords(old: bytes) -> tuple[str, ...]:
-        if old not in known:
-            known[old] = graft.state(old)[0]
-        return known[old]
+def _keywords(
+    graft: Graft, index: Any, values: Values, new: Values, items: Mapping[int, bytes]
+) -> None:
+    postings = _Postings(graft, IFTreeSet)
+    more = len(new)
+    sets = _Sets(graft)
 
     def moved(docid: int, old: Any, new: Any) -> Any:
-        before = () if old is None else keywords(old)
+        nonlocal more
+        before = () if old is None else sets.read(old)
         after = () if new is None else tuple(sorted(set(new)))
         if before == after:
             return old
-        moves.count(old, new)
-        moves.go(docid, set(before).difference(after))
-        moves.come(docid, set(after).difference(before))
-        if not after:
-            return None
-        if after not in shared:
-            # One for all documents of these keywords: zope.index never changes such a set.
-            shared[after] = graft.add(record(OOSet, (after,)))
-        return shared[after]
+        more += (new is not None) - (old is not None)
+        for keyword in set(before).difference(after):
+            postings.changed.setdefault(keyword, {})[docid] = None
+        for keyword in set(after).difference(before):
+            postings.changed.setdefault(keyword, {})[docid] = True
+        return sets[after] if after else None
 
     _merge(graft, index._rev_index, values, moved, OOSet)
-    moves.carry_out(graft, index)
+    keywords = {docid: tuple(sorted(set(value))) for docid, value in new.items()}
+    held = {docid: sets[value] for docid, value in keywords.items()}
+    _merge(graft, index._rev_index, held, None, OOSet)
+    for docid, value in keywords.items():
+        for keyword in value:
+            postings.new[keyword].append(items[docid])
+    postings.write(index._fwd_index)
+    index._num_docs.change(more)
 
 
-def _text(graft: Graft, index: Any, values: Values, first: int) -> None:
-    okapi = index.index
-    words = _Words(graft, index.lexicon)
-    texts = {docid: words.wids(text) for docid, text in values.items() if text is not None}
-    words.write()
+class _Sets(dict[tuple[str, ...], bytes]):
+    """keywords -> the oid of a new set of them: one for all documents, since zope.index never
+    changes such a set."""
+
+    def __init__(self, graft: Graft) -> None:
+        self._graft = graft
+        self._read: dict[bytes, tuple[str, ...]] = {}
+
+    def __missing__(self, keywords: tuple[str, ...]) -> bytes:
+        oid = self[keywords] = self._graft.add(record(OOSet, (keywords,)))
+        return oid
+
+    def read(self, oid: bytes) -> tuple[str, ...]:
+        """The keywords in a set that there is."""
+        if oid not in self._read:
+            self._read[oid] = self._graft.state(oid)[0]
+        return self._read[oid]
+
+
+def _text(
+    graft: Graft, index: Any, values: Values, new: Values, items: Mapping[int, bytes]
+) -> None:
+    okapi, words = index.index, Vocabulary(graft, index.lexicon)
+    postings = _Postings(graft, IFBTree, okapi.DICT_CUTOFF)
+    texts = words.wids({docid: text for docid, text in values.items() if text is not None})
     codes = dict.fromkeys(values) | {docid: encode(wids) for docid, wids in texts.items()}
-    postings: dict[int, dict[int, int | None]] = {}
     lengths: dict[int, int | None] = {}
-    documents = length = 0
+    new_codes, new_lengths = words.take(new, items)
+    postings.new = words.postings()
+    words.write()
+    documents, length = len(new), sum(new_lengths.values())
 
     def moved(docid: int, old: str | None, new: str | None) -> Any:
         nonlocal documents, length
@@ -183,84 +245,23 @@ def _text(graft: Graft, index: Any, values: Values, first: int) -> None:
         lengths[docid] = None if new is None else len(now)
         documents += (new is not None) - (old is not None)
         length += len(now) - len(was)
-        _count(postings, docid, was, now)
+        _count(postings.changed, docid, was, now)
         return new
 
     _merge(graft, okapi._docwords, codes, moved)
+    _merge(graft, okapi._docwords, new_codes)
     _merge(graft, okapi._docweight, lengths)
+    _merge(graft, okapi._docweight, new_lengths)
     okapi.documentCount.change(documents)
     okapi._totaldoclen.change(length)
-    changes = {wid: posting for wid, posting in sorted(postings.items()) if posting}
-    _post(graft, okapi, changes, first)
+    okapi.wordCount.change(postings.write(okapi._wordinfo))
 
 
 def _count(
     postings: dict[int, dict[int, int | None]], docid: int, was: list[int], now: list[int]
 ) -> None:
     """Note for each word in which a document has come to differ how often it is in there now."""
-    for wid in now:
-        posting = postings.get(wid)
-        if posting is None:
-            postings[wid] = {docid: 1}
-        else:
-            posting[docid] = (posting.get(docid) or 0) + 1
-    for wid, count in Counter(was).items():
-        posting = postings.setdefault(wid, {})
-        if posting.setdefault(docid, None) == count:
-            del posting[docid]
-
-
-def _post(graft: Graft, okapi: Any, postings: Mapping[int, Any], first: int) -> None:
-    words = 0
-
-    def posted(wid: int, old: Any, change: dict[int, int | None]) -> Any:
-        nonlocal words
-        new: Any
-        if type(old) is bytes:
-            if next(iter(change)) >= first:
-                graft.append(old, IFBTree, change)
-                return old
-            new = old if graft.merge(old, IFBTree, change) else None
-        else:
-            left = {**old, **change} if old else change
-            if None in left.values():
-                left = {docid: count for docid, count in left.items() if count is not None}
-            # As zope.index does it: few documents are a dict within the leaf.
-            few = len(left) <= okapi.DICT_CUTOFF
-            new = (left or None) if few else graft.new(IFBTree, dict(sorted(left.items())))
-        words += (new is not None) - (old is not None)
-        return new
-
-    _merge(graft, okapi._wordinfo, postings, posted, IFBTree)
-    okapi.wordCount.change(words)
-
-
-class _Words:
-    """The words of a lexicon, to which some are added."""
-
-    def __init__(self, graft: Graft, lexicon: Any) -> None:
-        self._graft, self._lexicon = graft, lexicon
-        self._known: dict[str, int] = {}
-        self._new: dict[str, int] = {}
-        words = lexicon._words
-        self._last = max(lexicon.wordCount(), words.maxKey() if words else 0)
-
-    def wids(self, text: str) -> list[int]:
-        """Those of the words of ``text``, in its order."""
-        known = self._known
-        return [known[word] if word in known else self._wid(word) for word in words_of(text)]
-
-    def _wid(self, word: str) -> int:
-        wid = self._lexicon._wids.get(word)
-        if wid is None:
-            self._last += 1
-            wid = self._new[word] = self._last
-        self._known[word] = wid
-        return int(wid)
-
-    def write(self) -> None:
-        """Add the words that are new to the lexicon."""
-        graft, lexicon = self._graft, self._lexicon
-        _merge(graft, lexicon._wids, dict(sorted(self._new.items())))
-        _merge(graft, lexicon._words, {wid: word for word, wid in self._new.items()})
-        lexicon.wordCount.change(self._last - lexicon.wordCount() if self._new else 0)
+    before, after = Counter(was), Counter(now)
+    for wid in before.keys() | after.keys():
+        if before[wid] != after[wid]:
+            postings.setdefault(wid, {})[docid] = after[wid] or None

@@ -37,6 +37,9 @@ from authdb.filestorage import OneFile, Replaced, Revision, TornTail
 
 __all__ = ["MyZODB", "Revision", "TornTail", "explain", "is_there"]
 
+#: So many oids are asked for at a time, by whoever needs thousands; some are never used.
+_OIDS = 256
+
 # What ZODB logs about a torn tail or a stale index comes as one of our errors, or is mended.
 # A program that configures logging still gets it; Python's last resort, standard error, does not.
 for _name in ("ZODB", "txn", "zc.lockfile"):
@@ -171,6 +174,14 @@ class MyZODB:
         if isinstance(self.storage, OneFile):
             return self.storage.newest
         return lambda oid: bytes(self.storage.load(oid)[0])
+
+    def new_oids(self) -> Iterator[bytes]:
+        """Oids that no object has, without an end: for whoever needs thousands."""
+        if isinstance(self.storage, OneFile):
+            while True:
+                yield from map(p64, self.storage.new_oids(_OIDS))
+        while True:
+            yield self.connection.new_oid()
 
     def put(self, records: Mapping[bytes, bytes], since: bytes) -> None:
         """Have finished records written when the open transaction commits, beside the objects that

@@ -27,7 +27,7 @@ from zope.index.text.widcode import decode, encode
 from authdb.bulk import Ref, Sink, tree, tree_of_pickles
 from authdb.indexes import PackageLexicon
 
-__all__ = ["Words", "Written", "words_of"]
+__all__ = ["Words", "Written", "words_in", "words_of"]
 
 _PIPELINE = PackageLexicon()._pipeline
 _STOP_WORDS = frozenset(StopWordRemover.dict)
@@ -45,8 +45,14 @@ _CUTOFF = BaseIndex.DICT_CUTOFF
 
 def words_of(text: str) -> list[str]:
     """What the lexicon of a text index makes of ``text``: its words, in order."""
-    (words,) = _split([text])
-    return [word for word in words if word not in _STOP_WORDS]
+    (words,) = words_in([text])
+    return words
+
+
+def words_in(texts: Iterable[str]) -> Iterator[list[str]]:
+    """As `words_of`, of each of the texts: many at a time take half as long."""
+    for words in _split(texts):
+        yield [word for word in words if word not in _STOP_WORDS]
 
 
 def _split(texts: Iterable[str]) -> Iterator[list[str]]:

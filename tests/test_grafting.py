@@ -19,6 +19,7 @@ from ZODB.POSException import ConflictError
 
 from authdb.bulk import record
 from authdb.grafting import Graft
+from authdb.nodes import item
 from authdb.storage import MyZODB
 
 NUMBERS = (IFBTree, IFTreeSet, IOBTree)
@@ -133,27 +134,56 @@ def test_the_root_grows(zodb: MyZODB, kind: Any) -> None:
 
 
 @given(
-    before=st.lists(st.integers(0, 70_000), max_size=150, unique=True),
-    more=st.lists(st.integers(70_001, 2**31 - 1), min_size=1, max_size=150, unique=True),
+    before=st.integers(0, 600),
+    first=st.sampled_from([0, 200, 65_300]),
+    rounds=st.lists(st.integers(1, 300), min_size=1, max_size=5),
+    step=st.sampled_from([1, 7, 1_000_000]),
     is_set=st.booleans(),
-    by_graft=st.booleans(),
+    by_us=st.booleans(),
 )
-def test_append(before: list[int], more: list[int], is_set: bool, by_graft: bool) -> None:
-    """What comes behind a short tree is put into its record as it is, by ZODB or by us."""
-    kind = IFTreeSet if is_set else IFBTree
+def test_append(
+    before: int, first: int, rounds: list[int], step: int, is_set: bool, by_us: bool
+) -> None:
+    """What comes behind a tree is put into its last record as it is, whether ZODB or we wrote that,
+    until that is full; ordinary changes go on from there."""
+    kind: Any = IFTreeSet if is_set else IFBTree
+
+    def some(numbers: Any) -> dict[int, Any]:
+        return {number: True if is_set else number % 300 for number in numbers}
+
+    def pickled(numbers: Any) -> list[bytes]:
+        return [item(number, None if is_set else number % 300) for number in numbers]
+
     with MyZODB(None) as zodb:
-        tree, model = made(kind, [] if by_graft else before)
-        stored(zodb, tree)
-        if by_graft:
-            model = {number: True if is_set else number % 300 for number in sorted(before)}
-            graft(zodb, tree, model)
-        added = {number: True if is_set else number % 300 for number in sorted(more)}
-        work = Graft(zodb)
-        work.append(tree._p_oid, kind, added)
-        work.put()
-        zodb.dbroot["changed"] = True
+        model = some(range(first, first + before))
+        if by_us and before:
+            work = Graft(zodb)
+            oid = work.new(kind, pickled(model))
+            zodb.dbroot["changed"] = True
+            work.put()
+            zodb.connection.transaction_manager.commit()
+            tree = stored(zodb, zodb.connection.get(oid))
+        else:
+            tree = kind()
+            tree.update(model)
+            stored(zodb, tree)
+        end = first + before
+        for size in rounds:
+            come = range(end, end + size * step, step)
+            work = Graft(zodb)
+            work.append(tree._p_oid, kind, pickled(come))
+            work.put()
+            zodb.dbroot["changed"] = end
+            zodb.connection.transaction_manager.commit()
+            model |= some(come)
+            check(tree, model)
+            end = come[-1] + 1
+        for number in (3, 70_000):
+            tree.update([number] if is_set else {number: 1})
+            model[number] = True if is_set else 1
         zodb.connection.transaction_manager.commit()
-        check(tree, model | added)
+        zodb.connection.cacheMinimize()
+        check(tree, model)
 
 
 def test_values_that_are_references(zodb: MyZODB) -> None:

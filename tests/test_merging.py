@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -14,10 +15,12 @@ from files import no_room_beyond
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authdb import AuthDB, Package
+from authdb import AuthDB, Package, drafting, importing
 from authdb.checking import dump
 from authdb.exceptions import AuthDBError, DatabaseError
 from authdb.generations import touched_in
+from authdb.importing import load
+from authdb.loaders import Loader
 from authdb.merging import merge
 from authdb.models import Recorder
 
@@ -111,6 +114,55 @@ def test_like_one_by_one(db: AuthDB) -> None:
                     each.update(package.name, description="word1 token", license="MIT")
                 else:
                     each.remove(package.name)
+        assert everything(db) == everything(other)
+        assert db.check() == []
+
+
+def test_frequent_words(db: AuthDB) -> None:
+    """Posting lists of several leaves, which grow at their end; each word several times a text; and
+    changes of the same words among them."""
+    chance = random.Random(11)
+    with AuthDB.in_memory() as other:
+        for number in range(4):
+            given = batch(db, chance, 0, 20 * number)
+            added = []
+            for place in range(130):
+                words = chance.choices(WORDS[:4], k=chance.choice((0, 1, 5, 40)))
+                name = f"package-{number}-{place}"
+                added.append(Package(name, "Word0 word1", description=" ".join(words)))
+            given._added = added
+            merge(db._session, given, "a batch")
+            one_by_one(other, given)
+            assert everything(db) == everything(other)
+        assert db.check() == []
+        for each in (db, other):
+            for package in list(each)[::3]:
+                each.remove(package.name)
+            each.add(Package("last", "Word0", description="word0 word3"))
+        assert everything(db) == everything(other)
+        assert db.check() == []
+
+
+@pytest.mark.parametrize("kept", [2**20, 100])
+def test_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    """Files of which the second changes what the first adds, and what was there: as one by one,
+    whether what they hold is kept in memory or read again."""
+    chance = random.Random(12)
+    monkeypatch.setattr(drafting, "_IN_MEMORY", kept)
+    monkeypatch.setattr(drafting, "_CHUNK", 50)
+    old = [drawn(chance, f"old-{number}") for number in range(100)]
+    new = [drawn(chance, f"new-{number}") for number in range(180)]
+    later = [drawn(chance, package.name) for package in [*old[::3], *new[::2]]]
+    paths = [tmp_path / "first.ndjson", tmp_path / "second.ndjson"]
+    for path, packages in zip(paths, (new, later), strict=True):
+        path.write_text("".join(f"{json.dumps(package.record())}\n" for package in packages))
+    with AuthDB.create(folder) as db, AuthDB.in_memory() as other:
+        for each in (db, other):
+            one_by_one(each, Given([package.copy() for package in old], {}))
+        counts = load(db, [Loader(path) for path in paths], on_conflict="replace")
+        assert (counts.added, counts.changed) == (180, 124)
+        monkeypatch.setattr(importing, "_MERGED", 1000)
+        load(other, [Loader(path) for path in paths], on_conflict="replace")
         assert everything(db) == everything(other)
         assert db.check() == []
 

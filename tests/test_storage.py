@@ -21,7 +21,7 @@ from transaction import TransactionManager
 from ZODB._compat import FILESTORAGE_MAGIC
 from ZODB.POSException import POSKeyError
 
-from authdb import MyZODB
+from authdb import MyZODB, filestorage
 from authdb.exceptions import (
     AuthDBError,
     DatabaseClosed,
@@ -372,3 +372,42 @@ def test_what_a_large_change_took_for_a_while_is_given_back(tmp_path: Path) -> N
     assert (tmp_path / "large.fs.tmp").stat().st_size == 0
     with MyZODB(tmp_path / "large.fs") as database:
         assert len(database.dbroot["large"]) == 1_000_000
+
+
+def test_an_interrupt_before_the_index_knows_all(path: Path) -> None:
+    """A transaction is on the disk, and Ctrl-C comes before the index of the file has all of it:
+    that index is not saved, and whoever opens the file next finds everything."""
+    with MyZODB(path) as zodb:
+        zodb.dbroot["more"] = PersistentMapping(first=1)
+        zodb.connection.transaction_manager.commit()
+    zodb = MyZODB(path)
+    for number in range(1000):
+        zodb.dbroot["more"][number] = PersistentMapping(number=number)
+    manager = zodb.connection.transaction_manager
+
+    put = filestorage._put
+
+    def interrupted(data: Any, places: Any) -> None:
+        # Those that ZODB looks at before it believes an index are there.
+        put(
+            data,
+            {
+                start: [
+                    pair for pair in some.items() if not 300 < int.from_bytes(pair[0], "big") < 400
+                ]
+                for start, some in places.items()
+            },
+        )
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(filestorage, "_put", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            manager.commit()
+    manager.abort()
+    zodb.close()
+    for read_only in (True, False):
+        with MyZODB(path, read_only=read_only) as zodb:
+            assert [zodb.dbroot["more"][number]["number"] for number in range(1000)] == [
+                *range(1000)
+            ]
