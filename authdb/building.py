@@ -64,17 +64,20 @@ class Builder:
     :param processes: with 2 many packages are indexed by a second process, but for their names
     :param folder: where that process writes a file that is gone afterwards; None for the
         system's folder of temporary files
+    :param many: whether that many are known to come: then it is started at once
 
     Attribute: ``gathered``, the columns of what was taken in; they stay after `write`.
     """
 
-    def __init__(self, processes: int = 2, folder: Path | None = None) -> None:
+    def __init__(self, processes: int = 2, folder: Path | None = None, many: bool = False) -> None:
         self.gathered = Gathered()
         self._folder = folder
         self._started = False
         self._worker: Here | Apart = Here()
         #: What it was not told yet, while it is open which process it is.
         self._held: list[tuple[Any, ...]] | None = [] if processes > 1 else None
+        if processes > 1 and many:
+            self._part()
 
     def add(self, docids: Iterable[int], states: Iterable[Mapping[str, Any]]) -> None:
         """Take in packages, best about a thousand at a time.
@@ -93,9 +96,13 @@ class Builder:
         texts = [columns.get(field, nothing) for field in TEXTS]
         self._tell("add", self.gathered.last(len(docids)), texts)
         if self._held is not None and len(self.gathered) >= _APART:
-            with suppress(OSError):  # where no process can be started, this one does it
-                self._worker = Apart(self._folder)
-            self._tell_all()
+            self._part()
+
+    def _part(self) -> None:
+        """Have a second process from here on."""
+        with suppress(OSError):  # where none can be started, this one does it
+            self._worker = Apart(self._folder)
+        self._tell_all()
 
     def replace(self, docid: int, state: Mapping[str, Any]) -> None:
         """Have ``state`` in place of that with which ``docid`` was added.

@@ -45,6 +45,9 @@ _STEP = 200
 # So many packages of the database are looked at before those that ZODB keeps in memory are let go.
 _LOOKED_AT = 2000
 
+# Files of so many bytes hold some ten thousand packages.
+_LARGE = 4 << 20
+
 # From so many packages on a batch is merged into the catalog, if it has any.
 _MERGED = 50
 
@@ -117,7 +120,7 @@ def load(
     def builder() -> Builder:
         nonlocal draft
         draft = None if folder is None else stack.enter_context(aside(folder))
-        return Builder(processes, draft)
+        return Builder(processes, draft, _are_many(loaders))
 
     empty = not (dry_run or root["packages"])
     with (
@@ -166,10 +169,15 @@ def load_new(
     with _told(folder), _without_collecting(), made(folder), aside(folder) as draft:
         from authdb.storing import found
 
-        with Batch({}, draft, lambda: Builder(processes, draft)) as batch:
+        with Batch({}, draft, lambda: Builder(processes, draft, _are_many(loaders))) as batch:
             counts = _Plan(batch, on_conflict).read(loaders, progress)
             found(draft, folder, batch, note or f"load {_listed(loaders)}: {counts}", progress)
     return counts
+
+
+def _are_many(loaders: list[Loader]) -> bool:
+    """Whether so many packages are to be expected that a second process pays."""
+    return sum(loader.size or 0 for loader in loaders) >= _LARGE
 
 
 @contextmanager

@@ -51,8 +51,9 @@ LINE_BYTES = 10_000_000
 #: The most bytes that a file of a format has that is read whole.
 DOCUMENT_BYTES = {"json": 64 << 20, "yaml": 8 << 20, "toml": 8 << 20}
 
-#: So many bytes of NDJSON are read together, and a line's rest.
-BLOCK_BYTES = 1 << 19
+#: So many bytes of NDJSON are read together, and the rest of a line: with all that is made of them
+#: they stay in the cache of a processor. Of half a megabyte reading takes a quarter longer.
+BLOCK_BYTES = 1 << 16
 
 #: The most problems that are kept of one file.
 PROBLEMS = 1000

@@ -261,11 +261,14 @@ def _write(path: Path | None, source: Source, mark: Mapping[str, Any]) -> Column
 def _write_field(out: Writer, name: str, field: Inverted, ranks: array[int], size: int) -> None:
     starts = field.starts
     order = array("i", map(ranks.__getitem__, field.docids))
-    group = array("i", (len(field.values),)) * size
     counts = map(sub, starts[1:], starts)
-    numbers = chain.from_iterable(map(repeat, count(), counts))
-    for rank, number in zip(order, numbers, strict=True):
-        group[rank] = number
+    numbers = array("i", chain.from_iterable(map(repeat, count(), counts)))
+    group = array("i", (len(field.values),)) * size
+    if name == "last_update":  # by which packages are ranked
+        group[: len(numbers)] = numbers
+    else:
+        for rank, number in zip(order, numbers, strict=True):
+            group[rank] = number
     out.add(f"{name}.group", group)
     if name != "last_update":
         out.add(f"{name}.order", order)

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import compress, islice
+from itertools import accumulate, compress, islice
 from operator import itemgetter, not_
 from typing import Any, NamedTuple
 
@@ -175,13 +175,14 @@ class Words:
         :param docids: ascending, and after all that were added before
         """
         posting_of, code_of = self._postings.__getitem__, itemgetter(0)
-        there = [bool(text) for text in texts]
+        there = list(map(bool, texts))
         self._missing.extend(compress(docids, map(not_, there)))
         docids = list(compress(docids, there))
-        pieces, end = [], self._ends[-1]
+        pieces, lengths = [], []
         for docid, words in zip(docids, _split(filter(None, texts)), strict=True):
             postings = list(filter(None, map(posting_of, words)))
-            piece = b"".join(map(code_of, postings))
+            pieces.append(b"".join(map(code_of, postings)))
+            lengths.append(len(postings))
             item = _FEW.pack(b"J", docid, b"K", 1)
             again = []
             for posting in postings:
@@ -191,11 +192,9 @@ class Words:
                     posting.append(item)
             if again:
                 _count_again(docid, again)
-            pieces.append(piece)
-            end += len(piece)
-            self._ends.append(end)
-            self._lengths.append(len(postings))
         self._docids.extend(docids)
+        self._lengths.extend(lengths)
+        self._ends.extend(accumulate(map(len, pieces), initial=self._ends.pop()))
         self._encoded += b"".join(pieces)
 
     # -- one in place of another: rare, so it may take its time ----------------------------------
