@@ -85,6 +85,7 @@ FIELDS: Mapping[str, Field] = {
 # `last_update` is worked out from the dates that are known; only one stated outright is stored.
 _STATED = "stated_update"
 _DAYS = ("last_commit", "last_release", "last_push", _STATED)
+_STORED = frozenset(FIELDS) - {"last_update"} | {_STATED}
 # What JSON holds as objects.
 _STRUCTURED = tuple(field.name for field in FIELDS.values() if field.structured)
 
@@ -218,20 +219,36 @@ class Package(Persistent):
     def copy(self) -> Package:
         """A package with the same values, that is not stored."""
         twin = Package.__new__(Package)
-        twin.become(self)
+        twin.__dict__.update(self._stored())
         return twin
 
     def differs_from(self, other: Package) -> list[str]:
         """The names of the fields whose values differ."""
-        return [name for name in FIELDS if getattr(self, name) != getattr(other, name)]
+        differing = set(self._differing(other))
+        if not differing.isdisjoint(_DAYS) and self.last_update != other.last_update:
+            differing.add("last_update")
+        return [name for name in FIELDS if name in differing]
 
     def become(self, other: Package) -> None:
         """Take over all the values of ``other``, the name too: `AuthDB` keeps the names true."""
-        for name in [*FIELDS, _STATED]:
-            if name == "name":
-                super().__setattr__(name, other.name)
-            elif name != "last_update":
-                self._store(name, getattr(other, name))
+        theirs = other._stored()
+        for name in self._differing(other):
+            if name in theirs:
+                super().__setattr__(name, theirs[name])
+            else:
+                super().__delattr__(name)
+
+    def _stored(self) -> dict[str, Any]:
+        """What is stored of the known fields, by name."""
+        self._p_activate()  # the __dict__ of a ghost is empty
+        return {name: value for name, value in self.__dict__.items() if name in _STORED and value}
+
+    def _differing(self, other: Package) -> list[str]:
+        """Of what is stored, the names under which the two differ."""
+        mine, theirs = self._stored(), other._stored()
+        if mine == theirs:
+            return []
+        return [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
 
     def __repr__(self) -> str:
         # Also asked of a package that is half made or whose record cannot be read.
