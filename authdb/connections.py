@@ -36,7 +36,8 @@ from authdb.exceptions import (
     FormatError,
 )
 from authdb.filestorage import OneFile
-from authdb.nodes import leaf, small
+from authdb.models import Package
+from authdb.nodes import leaf, loaded_plain, small
 
 __all__ = ["explain", "ordered"]
 
@@ -86,6 +87,7 @@ class _Connection(Connection):
     def _tpc_cleanup(self) -> None:
         # The end of every transaction, whether it was finished or given up.
         super()._tpc_cleanup()
+        self.has_changed_trees = False
         if self._records:
             records, self._records = self._records, type(self)._records
             self._cache.invalidate(list(records))
@@ -99,6 +101,52 @@ class _Connection(Connection):
         if self.guard is not None:
             self.guard(obj)
         super().register(obj)
+        self.has_changed_trees |= type(obj).__module__.startswith("BTrees.")
+
+    def _set_package(self, obj: Package) -> bool:
+        """Read a package in a fifth of the time that ZODB takes, which is prepared for references
+        in what it reads, and for changes by others meanwhile.
+
+        :returns: whether that could be done
+        """
+        storage, its = self.db().storage, self._storage
+        if self.before is not None or its is not self._normal_storage:
+            return False
+        if not (isinstance(storage, OneFile) and storage.trust):
+            return False
+        record, tid = storage.newest_of(obj._p_oid)
+        if tid >= its._start:
+            return False
+        try:
+            obj.__setstate__(loaded_plain(record, Package))
+        except Exception:  # ZODB tells what is wrong with it
+            return False
+        obj._p_serial = tid
+        self._load_count += 1
+        self._cache.update_object_size_estimation(obj._p_oid, len(record))
+        obj._p_estimated_size = len(record)
+        return True
+
+    #: Whether a part of a tree was changed in the open transaction.
+    has_changed_trees = False
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether what is shown is what the storage has, but for objects that were changed since in
+        the open transaction."""
+        return (
+            self.before is None
+            and self._savepoint_storage is None
+            and self._storage._start > self.db().storage.lastTransaction()
+        )
+
+    def ghost(self, oid: bytes, kind: type[Persistent]) -> Any:
+        """The object that has this oid, and is of that class; unread where it is not in memory."""
+        found = self._cache.get(oid)
+        if found is None:
+            found = kind.__new__(kind)
+            self._cache.new_ghost(oid, found)
+        return found
 
     def setstate(self, obj: Any) -> None:
         # The one place through which every stored object is read.
@@ -107,6 +155,8 @@ class _Connection(Connection):
             raise DatabaseClosed(path, "it was closed, so nothing more can be read from it")
         self.unknown = None
         try:
+            if type(obj) is Package and self._set_package(obj):
+                return
             super().setstate(obj)
             if self.unknown is not None and type(obj) is not PersistentMapping:
                 obj._p_invalidate()

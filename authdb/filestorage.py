@@ -75,7 +75,7 @@ class OneFile(FileStorage):
     _pos = 2**62  # until it is known where the last transaction ends
 
     def __init__(self, path: str, read_only: bool, cut: bool = True, trust: bool = True) -> None:
-        self._may_cut, self._trust = cut, trust
+        self._may_cut, self.trust = cut, trust
         try:
             super().__init__(path, read_only=read_only)
             if isinstance(self._file, _Upto):
@@ -95,7 +95,7 @@ class OneFile(FileStorage):
 
     def _restore_index(self) -> Any:
         # Here the file is open, and nothing of it was cut off yet.
-        found = self._saved_index() if self._trust else None
+        found = self._saved_index() if self.trust else None
         torn = self._look_at_tail(found[1] if found else len(FILESTORAGE_MAGIC))
         if torn is not None:
             # ZODB would read what is there as a header, and stumble over most of what it may be.
@@ -244,18 +244,29 @@ class OneFile(FileStorage):
                 return bytes(self._file.read(head.plen))
         return bytes(self.loadSerial(revision.oid, revision.tid))  # one that ZODB's undo made
 
+    def place(self, oid: bytes) -> int | None:
+        """Where the newest record of an object is in the file: as long as it is there, it is the
+        same one. None where there is none."""
+        found: int | None = self._index.get(oid)
+        return found
+
     def newest(self, oid: bytes) -> bytes:
         """The newest record of an object, as ``load`` gives it: for whoever reads thousands."""
+        return self.newest_of(oid)[0]
+
+    def newest_of(self, oid: bytes) -> tuple[bytes, bytes]:
+        """The newest record of an object, and the id of its transaction."""
         position = self._index.get(oid)
         if position is not None:
             found = os.pread(self._file.fileno(), _AT_ONCE, position)
-            size = RECORD.unpack_from(found)[-1]
-            if size:
+            its_oid, tid, *_, size = RECORD.unpack_from(found)
+            if 0 < size <= self._pos and its_oid == oid:  # else it is damaged, or made by an undo
                 missing = RECORD.size + size - len(found)
                 if missing > 0:
                     found += os.pread(self._file.fileno(), missing, position + len(found))
-                return found[RECORD.size : RECORD.size + size]
-        return bytes(self.load(oid)[0])
+                return found[RECORD.size : RECORD.size + size], tid
+        record, tid = self.load(oid)
+        return bytes(record), bytes(tid)
 
     def store_all(self, records: Mapping[bytes, bytes], transaction: Any) -> None:
         """Store the records of these objects, as ``store`` does one; nobody may have changed any

@@ -15,7 +15,18 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-__all__ = ["flat", "head", "is_node", "leaf", "loaded", "loaded_tree", "shape", "small", "spliced"]
+__all__ = [
+    "flat",
+    "head",
+    "is_node",
+    "leaf",
+    "loaded",
+    "loaded_plain",
+    "loaded_tree",
+    "shape",
+    "small",
+    "spliced",
+]
 
 #: That of ZODB's own pickles.
 _PROTOCOL = 3
@@ -61,6 +72,23 @@ def loaded_tree(found: bytes, kind: type) -> Any:
         return pickle.loads(found[len(head(kind)) :])
     except pickle.UnpicklingError:  # there are references, which need more of an unpickler
         return loaded(found)
+
+
+def loaded_plain(found: bytes, kind: type) -> Any:
+    """As `loaded`; quicker for an object of this class that refers to no others.
+
+    :raises Exception: it is of another class, or it does, or it is damaged
+    """
+    for begins in _heads(kind):
+        if found.startswith(begins):
+            return pickle.loads(memoryview(found)[len(begins) :])
+    raise ValueError("an object of another class")
+
+
+@lru_cache(maxsize=100)
+def _heads(kind: type) -> tuple[bytes, bytes]:
+    """What its record begins with, whether what wrote it remembers what it has written or not."""
+    return head(kind), _plain(kind)
 
 
 def is_node(found: bytes) -> bool:

@@ -34,6 +34,7 @@ LADDER = [
     "moments",
     "filestorage",
     "nodes",
+    "lookup",
     "connections",
     "storage",
     "walking",

@@ -1,0 +1,77 @@
+"""Keys looked up in the records of trees, past the objects.
+
+A leaf of a tree that becomes an object makes a stand-in for each of the dozens of objects that it
+leads to, which takes twenty times as long as to find one item in its record. So where packages are
+found one after the other all over a file, only these become objects.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import Any
+
+from authdb.filestorage import OneFile
+from authdb.nodes import head, loaded
+
+__all__ = ["Lookup"]
+
+#: So many nodes are remembered; a tree of a million packages has some two hundred.
+_MOST = 1000
+
+
+class Lookup:
+    """Looks into the trees that are in a storage, as its newest transaction left them.
+
+    A reference to another record is its oid here; see `authdb.nodes`.
+    """
+
+    def __init__(self, storage: OneFile) -> None:
+        self._storage = storage
+        self._file: Any = None
+        #: The states of nodes by oid, each with the place of its record: what is written anew gets
+        #: another place. Leaves are not among them, for there are a hundred times as many.
+        self._nodes: dict[bytes, tuple[int | None, Any]] = {}
+
+    def kept(self, oid: bytes) -> Any:
+        """The state of a node that is remembered, if it is still what is stored; else None."""
+        if self._storage._file is not self._file:  # a pack put another in its place
+            self._file = self._storage._file
+            self._nodes.clear()
+        kept = self._nodes.get(oid)
+        return kept[1] if kept is not None and kept[0] == self._storage.place(oid) else None
+
+    def keep(self, oid: bytes, state: Any) -> None:
+        """Remember the state of a node, which was just read."""
+        if len(self._nodes) == _MOST:
+            self._nodes.clear()
+        self._nodes[oid] = self._storage.place(oid), state
+
+    def part(self, oid: bytes, leaf: type) -> tuple[bool, Any]:
+        """Whether a part of a tree is a leaf, of this class; and its state."""
+        state = self.kept(oid)
+        if state is not None:
+            return False, state
+        record = self._storage.newest(oid)
+        state = loaded(record)
+        if record.startswith(head(leaf)):
+            return True, state
+        if state is not None and len(state) == 2:  # children, and the first leaf below them
+            self.keep(oid, state)
+        return False, state
+
+    def get(self, oid: bytes, kind: Any, key: Any) -> Any:
+        """The value of ``key`` in a tree of keys and values, as its ``get`` gives it."""
+        leaf = kind._bucket_type
+        is_leaf, state = self.part(oid, leaf)
+        while not is_leaf:
+            if state is None:
+                return None
+            if len(state) == 1:  # the only leaf, within the tree
+                state = state[0][0]
+                break
+            children = state[0]
+            child = children[2 * bisect_right(children[1::2], key)]
+            is_leaf, state = self.part(child, leaf)
+        keys = state[0][::2]
+        at = bisect_left(keys, key)
+        return state[0][2 * at + 1] if at < len(keys) and keys[at] == key else None
