@@ -61,6 +61,7 @@ class _Connection(Connection):
 
     def put(self, records: Mapping[bytes, bytes], since: bytes) -> None:
         """See `MyZODB.put`."""
+        self._register()  # so that they are given up with the transaction, whatever comes of it
         self._records, self._since = records, since
 
     def _commit(self, transaction: Any) -> None:
@@ -140,11 +141,11 @@ class _Connection(Connection):
             and self._storage._start > self.db().storage.lastTransaction()
         )
 
-    def ghost(self, oid: bytes, kind: type[Persistent]) -> Any:
-        """The object that has this oid, and is of that class; unread where it is not in memory."""
-        found = self._cache.get(oid)
+    def package(self, oid: bytes) -> Package:
+        """The package that has this oid; unread where it is not in memory."""
+        found: Package | None = self._cache.get(oid)
         if found is None:
-            found = kind.__new__(kind)
+            found = Package.__new__(Package)
             self._cache.new_ghost(oid, found)
         return found
 

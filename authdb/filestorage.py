@@ -134,10 +134,23 @@ class OneFile(FileStorage):
         super().tpc_begin(transaction, *args)
         self._begun = time.perf_counter()
 
+    _has_left_over = False  # whether a change that failed may have left something at the end
+
+    def tpc_vote(self, transaction: Any) -> Any:
+        try:
+            return super().tpc_vote(transaction)
+        except BaseException:
+            self._has_left_over = True  # on a full disk ZODB fails to cut it off as well
+            raise
+
     def _finish(self, *args: Any) -> None:
         self._unsaved += len(self._tindex)
         self._commits += 1
         super()._finish(*args)
+        if self._has_left_over:
+            # What its readers have read ahead may be of that, where this change is now.
+            self._files.empty()
+            self._has_left_over = False
         self._spent += time.perf_counter() - self._begun
 
     def keep_index(self) -> None:
@@ -247,8 +260,10 @@ class OneFile(FileStorage):
     def place(self, oid: bytes) -> int | None:
         """Where the newest record of an object is in the file: as long as it is there, it is the
         same one. None where there is none."""
-        found: int | None = self._index.get(oid)
-        return found
+        # As the index's own ``get``, in half of the time.
+        part = self._index._data.get(oid[:6])
+        found = None if part is None else part.get(oid[6:])
+        return None if found is None else int.from_bytes(found, "big")
 
     def newest(self, oid: bytes) -> bytes:
         """The newest record of an object, as ``load`` gives it: for whoever reads thousands."""
@@ -256,7 +271,7 @@ class OneFile(FileStorage):
 
     def newest_of(self, oid: bytes) -> tuple[bytes, bytes]:
         """The newest record of an object, and the id of its transaction."""
-        position = self._index.get(oid)
+        position = self.place(oid)
         if position is not None:
             found = os.pread(self._file.fileno(), _AT_ONCE, position)
             its_oid, tid, *_, size = RECORD.unpack_from(found)
@@ -277,12 +292,13 @@ class OneFile(FileStorage):
             index, places, tid, begun = self._index, self._tindex, self._tid, self._pos
             position = begun + self._tfile.tell() + self._thl
             known_to = index.maxKey() if index else z64
+            written: list[bytes] = []
             for oid, record in records.items():
-                before = 0 if oid > known_to else index.get(oid, 0)
-                head = RECORD.pack(oid, tid, before, begun, 0, len(record))
-                self._tfile.write(head + record)
+                before = 0 if oid > known_to else self.place(oid) or 0
+                written += RECORD.pack(oid, tid, before, begun, 0, len(record)), record
                 places[oid] = position
-                position += len(head) + len(record)
+                position += RECORD.size + len(record)
+            self._tfile.write(b"".join(written))
             self.set_max_oid(max(self._oid, *records))
 
     def _keep_at_hand(self, path: str) -> None:

@@ -40,6 +40,7 @@ class Graft:
     def __init__(self, database: MyZODB) -> None:
         self._database = database
         self._newest = database.newest()
+        self._lookup = database.lookup  # which remembers the nodes of trees
         self._since = database.storage.lastTransaction()
         self._records: dict[bytes, bytes] = {}
         #: An oid that no record has, as ZODB has them.
@@ -81,6 +82,13 @@ class Graft:
         """The state of an object, as it has become."""
         return loaded(self.read(oid))
 
+    def part(self, oid: bytes, leaf: type) -> tuple[bool, Any]:
+        """Whether a part of a tree is a leaf, of this class; and its state, as it has become."""
+        if self._lookup is not None and oid not in self._records:
+            return self._lookup.part(oid, leaf)
+        found = self.read(oid)
+        return found.startswith(head(leaf)), loaded(found)
+
     # -- trees -------------------------------------------------------------------------------
 
     def new(self, kind: Any, items: Mapping[Any, Any]) -> bytes:
@@ -113,13 +121,23 @@ class Graft:
         :param values: the class of those that the values, or some of them, refer to
         :returns: whether anything is left in it
         """
-        state = loaded_tree(self.read(oid), kind)
+        state = self._tree(oid, kind)
         if not changes:
             return state is not None
         merge = _Merge(self, oid, kind, combine, values)
         if state is None or len(state) == 1:
             return merge.small(() if state is None else state[0][0][0], changes)
         return merge.large(state, changes)
+
+    def _tree(self, oid: bytes, kind: type) -> Any:
+        """The state of a tree, as it has become."""
+        lookup = None if oid in self._records else self._lookup
+        state = None if lookup is None else lookup.kept(oid)
+        if state is None:
+            state = loaded_tree(self.read(oid), kind)
+            if lookup is not None and state is not None and len(state) == 2:
+                lookup.keep(oid, state)
+        return state
 
     def leaves(self, oid: bytes, forget: bool = False) -> Iterator[tuple[Any, ...]]:
         """What the leaves of a tree, or of a part of one, hold, flat as in their states, in order.
@@ -280,11 +298,10 @@ class _Merge:
 
         :returns: its class; and None where it stays, else what comes in its place: it, key, ...
         """
-        found = self._graft.read(oid)
-        if found.startswith(head(self._leaf)):
-            state = loaded(found)
+        is_leaf, state = self._graft.part(oid, self._leaf)
+        if is_leaf:
             return self._leaf, self._change_leaf(oid, state, {key: changes[key] for key in keys})
-        return self._kind, self._change_node(oid, loaded(found), keys, changes)
+        return self._kind, self._change_node(oid, state, keys, changes)
 
     def _change_leaf(self, oid: bytes, state: Any, changes: Mapping[Any, Any]) -> Any:
         items = state[0]

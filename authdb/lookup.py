@@ -28,23 +28,36 @@ class Lookup:
     def __init__(self, storage: OneFile) -> None:
         self._storage = storage
         self._file: Any = None
+        self._tid = b""
         #: The states of nodes by oid, each with the place of its record: what is written anew gets
         #: another place. Leaves are not among them, for there are a hundred times as many.
         self._nodes: dict[bytes, tuple[int | None, Any]] = {}
+        #: Those that are known to be what the newest transaction left.
+        self._sure: dict[bytes, Any] = {}
 
     def kept(self, oid: bytes) -> Any:
         """The state of a node that is remembered, if it is still what is stored; else None."""
-        if self._storage._file is not self._file:  # a pack put another in its place
-            self._file = self._storage._file
-            self._nodes.clear()
-        kept = self._nodes.get(oid)
-        return kept[1] if kept is not None and kept[0] == self._storage.place(oid) else None
+        storage = self._storage
+        if storage._ltid != self._tid or storage._file is not self._file:
+            self._sure.clear()
+            if storage._file is not self._file:  # a pack put another in its place
+                self._nodes.clear()
+            self._tid, self._file = storage._ltid, storage._file
+        state = self._sure.get(oid)
+        if state is None:
+            place, state = self._nodes.get(oid, (None, None))
+            if state is None or place != storage.place(oid):
+                return None
+            self._sure[oid] = state
+        return state
 
     def keep(self, oid: bytes, state: Any) -> None:
-        """Remember the state of a node, which was just read."""
+        """Remember the state of a node of several parts, which was just read."""
         if len(self._nodes) == _MOST:
             self._nodes.clear()
+            self._sure.clear()
         self._nodes[oid] = self._storage.place(oid), state
+        self._sure[oid] = state
 
     def part(self, oid: bytes, leaf: type) -> tuple[bool, Any]:
         """Whether a part of a tree is a leaf, of this class; and its state."""

@@ -8,7 +8,7 @@ it is in is pickled anew: half a millisecond. Here each record of a tree is read
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import lru_cache
 from operator import methodcaller
 from typing import Any
@@ -50,23 +50,31 @@ def index_all(
     """
     for name, index in catalog.items():
         read = _reader(name)
-        states = {
-            docid: after
-            for docid, (before, after) in edits.items()
-            if before is None or read(before) != read(after)
-        }
-        _index(graft, index, _values(index, name, states), first)
+        changed: dict[int, tuple[Any, Any]] = {}
+        for docid, (before, after) in edits.items():
+            old, new = None if before is None else read(before), read(after)
+            if before is None or old != new:
+                changed[docid] = old, new
+        if changed:
+            had = {docid for docid, (old, _) in changed.items() if old}
+            _index(graft, index, _values(index, changed), had, first)
 
 
-def _index(graft: Graft, index: Any, values: Values, first: int) -> None:
+def _index(graft: Graft, index: Any, values: Values, had: Set[int], first: int) -> None:
+    """Index ``values``; the documents of ``had`` are known to have one now."""
     if isinstance(index, TextIndex):
         _text(graft, index, values, first)
     elif isinstance(index, KeywordIndex):
         _keywords(graft, index, values, first)
     else:
         _field(graft, index, values, first)
-    missing = {docid: True if value is None else None for docid, value in values.items()}
-    _merge(graft, index._not_indexed, missing)
+    missing = {
+        docid: True if value is None else None
+        for docid, value in values.items()
+        if value is None or docid not in had
+    }
+    if missing:
+        _merge(graft, index._not_indexed, missing)
 
 
 def _reader(name: str) -> Any:
@@ -78,11 +86,16 @@ def _merge(graft: Graft, tree: Any, *args: Any) -> None:
     graft.merge(tree._p_oid, type(tree), *args)
 
 
-def _values(index: Any, name: str, states: Mapping[int, Mapping[str, Any]]) -> Values:
-    """What ``index`` makes of the packages' field ``name``."""
+def _values(index: Any, changed: Mapping[int, tuple[Any, Any]]) -> Values:
+    """What ``index`` makes of the new values of packages."""
     convert = lru_cache(10_000)(index.convert)  # many a day is that of many packages
-    known = zip(states, map(_reader(name), states.values()), strict=True)
-    return {docid: None if value is None else convert(value) for docid, value in known}
+    return {docid: None if new is None else convert(new) for docid, (_, new) in changed.items()}
+
+
+def _count_on(length: Any, more: int) -> None:
+    """Change a count, which would be written again if it were changed by nothing."""
+    if more:
+        length.change(more)
 
 
 class _Moves:
@@ -115,7 +128,7 @@ class _Moves:
             return old if graft.merge(old, IFTreeSet, change) else None
 
         _merge(graft, index._fwd_index, dict(sorted(self.entries.items())), moved, IFTreeSet)
-        index._num_docs.change(self.documents)
+        _count_on(index._num_docs, self.documents)
 
 
 def _field(graft: Graft, index: Any, values: Values, first: int) -> None:
@@ -188,8 +201,8 @@ def _text(graft: Graft, index: Any, values: Values, first: int) -> None:
 
     _merge(graft, okapi._docwords, codes, moved)
     _merge(graft, okapi._docweight, lengths)
-    okapi.documentCount.change(documents)
-    okapi._totaldoclen.change(length)
+    _count_on(okapi.documentCount, documents)
+    _count_on(okapi._totaldoclen, length)
     changes = {wid: posting for wid, posting in sorted(postings.items()) if posting}
     _post(graft, okapi, changes, first)
 
@@ -232,7 +245,7 @@ def _post(graft: Graft, okapi: Any, postings: Mapping[int, Any], first: int) -> 
         return new
 
     _merge(graft, okapi._wordinfo, postings, posted, IFBTree)
-    okapi.wordCount.change(words)
+    _count_on(okapi.wordCount, words)
 
 
 class _Words:
@@ -263,4 +276,4 @@ class _Words:
         graft, lexicon = self._graft, self._lexicon
         _merge(graft, lexicon._wids, dict(sorted(self._new.items())))
         _merge(graft, lexicon._words, {wid: word for word, wid in self._new.items()})
-        lexicon.wordCount.change(self._last - lexicon.wordCount() if self._new else 0)
+        _count_on(lexicon.wordCount, self._last - lexicon.wordCount() if self._new else 0)

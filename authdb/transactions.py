@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from authdb.building import Progress
 
 __all__ = ["Changes", "Edited", "Session", "Transaction", "storable", "user"]
-
-#: From so many edited packages on it is quicker to index them at once.
-AT_ONCE = 30
 
 
 class Edited(NamedTuple):
@@ -182,7 +180,7 @@ class Session:
                 docid = lookup.get(docids._p_oid, type(docids), name)
                 oid = lookup.get(packages._p_oid, type(packages), docid)
                 if type(oid) is bytes:
-                    return docid, self.pair.objects.connection.ghost(oid, Package)  # type: ignore[union-attr]
+                    return docid, self.pair.objects.connection.package(oid)  # type: ignore[union-attr]
         found = docids.get(name)
         return None if found is None else (int(found), packages[found])
 
@@ -254,37 +252,42 @@ class Session:
         return located[0] if located is not None and located[1] is package else None
 
     def _index_at_last(self) -> None:
-        """As `index_edited`, right before the commit: many are indexed at once."""
+        """As `index_edited`, right before the commit, past the objects of the trees."""
         pair = self.pair
-        assert pair.objects is not None and pair.catalogs is not None and self.changes is not None
+        assert pair.objects is not None and pair.catalogs is not None
         # Where trees were changed in memory, what they have become is not in their records.
-        apart = pair.catalogs.is_changed or pair.objects.has_savepoint
-        if len(self.changes.edited) < AT_ONCE or apart:
+        if pair.catalogs.is_changed or pair.objects.has_savepoint:
             self.index_edited()
+            return
+        edits = {docid: (package, indexed) for docid, package, indexed in self._edits()}
+        if not edits:
             return
         from authdb.grafting import Graft  # not needed by those who only read
         from authdb.reindexing import index_all
 
-        edits = {docid: (package, indexed) for docid, package, indexed in self._edits()}
         objects, catalogs = Graft(pair.objects), Graft(pair.catalogs)
         states = {}
-        record = Recorder()
         for docid, (package, indexed) in sorted(edits.items()):
             state = {name: value for name, value in vars(package).items() if name != "_digest"}
             states[docid] = indexed, state
             # Not by the connection, which would take three times as long.
-            objects.write(package._p_oid, record(state))
+            objects.write(package._p_oid, self._record(state))
             package._p_changed = False
         with pair.catalogs.damage_told():
             index_all(catalogs, pair.catalog, states)
         objects.put()
         catalogs.put()
 
+    @cached_property
+    def _record(self) -> Recorder:
+        return Recorder()
+
     # -- committing --------------------------------------------------------------------------
 
     def commit(self, note: str | None) -> None:
         """Write what the open transaction has done, if it has done anything."""
         assert self.changes is not None
+        self.root  # noqa: B018 - raises where it was closed meanwhile
         if self.changes.broken:
             raise AuthDBError("a change failed half-way: nothing of this transaction is written")
         if self.changes.merged is None:

@@ -188,14 +188,17 @@ def test_values_that_are_references(zodb: MyZODB) -> None:
     assert all(len(value) == 1 for value in tree.values())
 
 
-def test_what_is_given_up_is_not_written(zodb: MyZODB) -> None:
-    """An abort forgets the records too, and later transactions do not write them."""
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_what_is_given_up_is_not_written(zodb: MyZODB, is_changed: bool) -> None:
+    """An abort forgets the records too, and later transactions do not write them; also where an
+    interrupt came before any object was changed."""
     tree, model = made(IFTreeSet, range(100))
     stored(zodb, tree)
     work = Graft(zodb)
     work.merge(tree._p_oid, IFTreeSet, {7: None})
     work.put()
-    zodb.dbroot["changed"] = True
+    if is_changed:
+        zodb.dbroot["changed"] = True
     zodb.connection.transaction_manager.abort()
     zodb.dbroot["changed"] = True
     zodb.connection.transaction_manager.commit()
