@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from operator import lt
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from persistent import Persistent
 from persistent.mapping import PersistentMapping
 from ZODB.Connection import Connection
 from ZODB.DB import DB
@@ -37,7 +35,8 @@ from authdb.exceptions import (
 )
 from authdb.filestorage import OneFile
 from authdb.models import Package
-from authdb.nodes import leaf, loaded_plain, small
+from authdb.nodes import loaded_plain
+from authdb.writers import Writer, is_plain, record_of
 
 __all__ = ["explain", "ordered"]
 
@@ -65,16 +64,50 @@ class _Connection(Connection):
         self._records, self._since = records, since
 
     def _commit(self, transaction: Any) -> None:
-        super()._commit(transaction)
-        if not self._records:
-            return
         storage = self.db().storage
+        if not isinstance(storage, OneFile) or transaction is None:  # or this is for a savepoint
+            super()._commit(transaction)
+            self._store_records(storage, transaction)
+            return
+        # Nobody can commit in between from here on.
+        records = self._direct() if self.is_newest else {}
+        super()._commit(transaction)
+        if self._records:
+            self._check_since(storage)
+            records.update(self._records)
+        if records:
+            storage.store_all(records, transaction)
+            self._storage._modified.update(records)  # whom the storage tells others of
+
+    def _direct(self) -> dict[bytes, bytes]:
+        """The records of changed objects that need neither ZODB to be made nor to be checked for
+        changes by others, of which there are none. They count as stored from here on."""
+        records = {}
+        for obj in self._registered_objects:
+            oid = obj._p_oid
+            if obj._p_jar is not self or not obj._p_changed or obj._p_serial == z64:
+                continue
+            record = record_of(obj)
+            if record is not None:
+                records[oid] = record
+                self._modified.append(oid)
+                self._noted(obj, record)
+                obj._p_changed = False
+        return records
+
+    def _noted(self, obj: Any, record: bytes) -> None:
+        """Note how large an object is."""
+        self._cache.update_object_size_estimation(obj._p_oid, len(record))
+        obj._p_estimated_size = len(record)
+
+    def _check_since(self, storage: Any) -> None:
         if storage.lastTransaction() != self._since:
             raise ConflictError("others have changed the database meanwhile")
-        if isinstance(storage, OneFile):
-            storage.store_all(self._records, transaction)
-            self._storage._modified.update(self._records)  # whom the storage tells others of
-            return
+
+    def _store_records(self, storage: Any, transaction: Any) -> None:
+        """Store the records that were made without objects, one by one."""
+        if self._records:
+            self._check_since(storage)
         for oid, record in self._records.items():
             try:
                 serial = storage.getTid(oid)
@@ -83,7 +116,7 @@ class _Connection(Connection):
             self._storage.store(oid, serial, record, "", transaction)
 
     def _store_objects(self, writer: Any, transaction: Any) -> None:
-        super()._store_objects(_Writer(writer), transaction)
+        super()._store_objects(Writer(writer), transaction)
 
     def _tpc_cleanup(self) -> None:
         # The end of every transaction, whether it was finished or given up.
@@ -124,8 +157,7 @@ class _Connection(Connection):
             return False
         obj._p_serial = tid
         self._load_count += 1
-        self._cache.update_object_size_estimation(obj._p_oid, len(record))
-        obj._p_estimated_size = len(record)
+        self._noted(obj, record)
         return True
 
     #: Whether a part of a tree was changed in the open transaction.
@@ -188,47 +220,11 @@ class _Reader(ObjectReader):
             found = self._cache.get(oid)
             if found is not None:
                 return found
-            if _is_plain(kind):
+            if is_plain(kind):
                 ghost = kind.__new__(kind)
                 self._cache.new_ghost(oid, ghost)
                 return ghost
         return super()._persistent_load(reference)
-
-
-class _Writer:
-    """ZODB's ObjectWriter, which asks about each value in an object whether that is an object of
-    its own. Leaves of trees have hundreds of values that are none: those are written without."""
-
-    def __init__(self, writer: Any) -> None:
-        self._writer = writer
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._writer)
-
-    def serialize(self, obj: Any) -> bytes:
-        """The record of ``obj``."""
-        kind = type(obj)
-        if kind.__module__.startswith("BTrees.") and kind.__name__[2:] in _LEAVES:
-            state = obj.__getstate__()
-            is_tree = kind.__name__.endswith(("BTree", "TreeSet"))
-            if state is not None and (not is_tree or len(state) == 1):
-                items, *following = state[0][0] if is_tree else state
-                oid = following[0]._p_oid if following else None
-                if _VALUES.issuperset(map(type, items)) and (oid or not following):
-                    return small(kind, items, None) if is_tree else leaf(kind, items, None, oid)
-        return bytes(self._writer.serialize(obj))
-
-
-#: Classes of BTrees, by what follows the two letters for keys and values; and what is no object.
-_LEAVES = frozenset(("BTree", "TreeSet", "Bucket", "Set"))
-_VALUES = frozenset((int, str, float))
-
-
-@lru_cache(maxsize=200)
-def _is_plain(kind: Any) -> bool:
-    """Whether an object of this class is made without arguments."""
-    ours = getattr(kind, "__module__", "").split(".")[0] in ("BTrees", "authdb")
-    return ours and issubclass(kind, Persistent) and not hasattr(kind, "__getnewargs__")
 
 
 def _is_ordered(node: Any) -> bool:

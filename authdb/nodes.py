@@ -23,6 +23,9 @@ __all__ = [
     "loaded",
     "loaded_plain",
     "loaded_tree",
+    "mapping",
+    "plain",
+    "reference",
     "shape",
     "small",
     "spliced",
@@ -125,7 +128,7 @@ def _named(kind: type) -> bytes:
 def leaf(kind: Any, items: tuple[Any, ...], values: type | None, following: bytes | None) -> bytes:
     """The record of a leaf, before the leaf ``following``."""
     # Put together: for the sake of that one reference a pickler would ask about each of the items.
-    after = b"\x85." if following is None else b"C\x08%b%b\x86Q\x86." % (following, _named(kind))
+    after = b"\x85." if following is None else reference(following, kind) + b"\x86."
     return head(kind) + _pickled(items, values) + after
 
 
@@ -134,6 +137,25 @@ def small(kind: Any, items: tuple[Any, ...], values: type | None) -> bytes:
     if not items:
         return head(kind) + _plain(None)
     return head(kind) + _pickled(items, values) + _END
+
+
+def mapping(kind: type, name: str, items: Mapping[str, bytes]) -> bytes:
+    """The record of an object whose only attribute is a dict.
+
+    :param items: what `plain` and `reference` make of its values
+    """
+    pickled = b"".join(_pickled_text(key) + value for key, value in items.items())
+    return b"%b\x80\x03}%b}(%bus." % (head(kind), _pickled_text(name), pickled)
+
+
+def plain(value: Any) -> bytes:
+    """A value without references, pickled, as a part of a record."""
+    return _plain(value)[2:-1]
+
+
+def reference(oid: bytes, kind: type) -> bytes:
+    """A reference, pickled, as a part of a record."""
+    return b"C\x08%b%b\x86Q" % (oid, _named(kind))
 
 
 def _pickled(items: tuple[Any, ...], values: type | None) -> bytes:
@@ -147,7 +169,7 @@ def _pickled(items: tuple[Any, ...], values: type | None) -> bytes:
             parts.append(b"%bC\x08%b%b\x86Q" % (key, value, name))
             name = b"h\0"  # as remembered from the first time
         else:
-            parts.append(key + _plain(value)[2:-1])
+            parts.append(key + plain(value))
     return b"\x80\x03(%bt" % b"".join(parts)
 
 

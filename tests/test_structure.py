@@ -35,6 +35,7 @@ LADDER = [
     "filestorage",
     "nodes",
     "lookup",
+    "writers",
     "connections",
     "storage",
     "walking",
