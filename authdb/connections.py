@@ -173,12 +173,20 @@ class _Connection(Connection):
             and self._storage._start > self.db().storage.lastTransaction()
         )
 
-    def package(self, oid: bytes) -> Package:
-        """The package that has this oid; unread where it is not in memory."""
-        found: Package | None = self._cache.get(oid)
+    def package(self, oid: bytes) -> Any:
+        """The object that has this oid, which is likely to be a package.
+
+        :raises DatabaseDamaged: it is none, or cannot be read
+        """
+        found = self._cache.get(oid)
         if found is None:
             found = Package.__new__(Package)
             self._cache.new_ghost(oid, found)
+            try:
+                found._p_activate()
+            except BaseException:
+                del self._cache[oid]  # what leads to it says of which class it is
+                raise
         return found
 
     def setstate(self, obj: Any) -> None:

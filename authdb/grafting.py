@@ -24,6 +24,9 @@ from authdb.storage import MyZODB
 
 __all__ = ["Graft"]
 
+#: So few changes of a leaf are made one by one.
+_FEW = 3
+
 #: What becomes of an item: given its key, its value so far (None where there is none; True for the
 #: member of a set) and the change to it, the value that it gets; None to have none.
 Combine = Callable[[Any, Any, Any], Any]
@@ -219,6 +222,8 @@ class _Merge:
             if None in changes.values():
                 changes = {key: value for key, value in changes.items() if value is not None}
             return items + flat(changes, step) if changes else items
+        if len(changes) <= _FEW:
+            return self._slightly(items, changes)
         keys = items[::step]
         found = (
             dict.fromkeys(keys, True) if step == 1 else dict(zip(keys, items[1::2], strict=True))
@@ -240,6 +245,23 @@ class _Merge:
         if not is_changed:
             return items
         return flat({key: found[key] for key in sorted(found)} if is_unordered else found, step)
+
+    def _slightly(self, items: tuple[Any, ...], changes: Mapping[Any, Any]) -> Any:
+        """As `_changed`: each key is searched for, and the others are left where they are."""
+        step, combine = self._step, self._combine
+        keys, new = items[::step], list(items)
+        is_changed = False
+        for key, change in changes.items():
+            at = bisect_left(keys, key)
+            start, is_in = step * at, keys[at : at + 1] == (key,)
+            old = None if not is_in else True if step == 1 else new[start + 1]
+            value = change if combine is None else combine(key, old, change)
+            if value is old:
+                continue
+            new[start : start + step * is_in] = () if value is None else (key, value)[:step]
+            keys = tuple(new[::step])
+            is_changed = True
+        return tuple(new) if is_changed else items
 
     def _pieces(self, items: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """The items of a leaf, as those of so many that none is too large."""

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from typing import Any
 
 from authdb.filestorage import OneFile
-from authdb.nodes import head, loaded
+from authdb.nodes import head, loaded, number_of, reference_of
 
 __all__ = ["Lookup"]
 
@@ -74,17 +74,38 @@ class Lookup:
 
     def get(self, oid: bytes, kind: Any, key: Any) -> Any:
         """The value of ``key`` in a tree of keys and values, as its ``get`` gives it."""
-        leaf = kind._bucket_type
-        is_leaf, state = self.part(oid, leaf)
-        while not is_leaf:
+        record = self._leaf(oid, kind, key)
+        state = loaded(record)
+        if state is None:
+            return None
+        items = state[0] if record.startswith(head(kind._bucket_type)) else state[0][0][0]
+        at = bisect_left(items[::2], key)
+        return items[2 * at + 1] if items[2 * at : 2 * at + 1] == (key,) else None
+
+    def number(self, oid: bytes, kind: Any, name: str) -> int | None:
+        """As `get`, of a tree of names and numbers, most of which are passed over."""
+        found = number_of(self._leaf(oid, kind, name), name)
+        if found is None:
+            found = self.get(oid, kind, name)
+        return found
+
+    def likely(self, oid: bytes, kind: Any, number: int) -> bytes | None:
+        """As `get`, of a tree of numbers and references, most of which are passed over. What looks
+        like the item may be a part of others: see whether it is the object that is meant."""
+        return reference_of(self._leaf(oid, kind, number), number)
+
+    def _leaf(self, oid: bytes, kind: Any, key: Any) -> bytes:
+        """The record of the leaf that has ``key``, if any has; of a small tree, the tree's own."""
+        begins = head(kind._bucket_type)
+        while True:
+            state = self.kept(oid)
             if state is None:
-                return None
-            if len(state) == 1:  # the only leaf, within the tree
-                state = state[0][0]
-                break
+                record = self._storage.newest(oid)
+                if record.startswith(begins):
+                    return record
+                state = loaded(record)
+                if state is None or len(state) == 1:
+                    return record
+                self.keep(oid, state)
             children = state[0]
-            child = children[2 * bisect_right(children[1::2], key)]
-            is_leaf, state = self.part(child, leaf)
-        keys = state[0][::2]
-        at = bisect_left(keys, key)
-        return state[0][2 * at + 1] if at < len(keys) and keys[at] == key else None
+            oid = children[2 * bisect_right(children[1::2], key)]

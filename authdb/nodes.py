@@ -24,8 +24,10 @@ __all__ = [
     "loaded_plain",
     "loaded_tree",
     "mapping",
+    "number_of",
     "plain",
     "reference",
+    "reference_of",
     "shape",
     "small",
     "spliced",
@@ -92,6 +94,37 @@ def loaded_plain(found: bytes, kind: type) -> Any:
 def _heads(kind: type) -> tuple[bytes, bytes]:
     """What its record begins with, whether what wrote it remembers what it has written or not."""
     return head(kind), _plain(kind)
+
+
+# A leaf has dozens of items, and to make objects of all takes ten times as long as to find one
+# among them by what it looks like.
+
+
+def number_of(found: bytes, name: str) -> int | None:
+    """The number that belongs to a text in the record of a leaf; None where that is not clear."""
+    pickled = _pickled_text(name)
+    at = found.find(pickled) + len(pickled)
+    if at < len(pickled):
+        return None
+    if found[at] in _REMEMBERED:
+        at += _REMEMBERED[found[at]]
+    size = _NUMBERS.get(found[at])
+    return None if size is None else int.from_bytes(found[at + 1 : at + 1 + size], "little")
+
+
+def reference_of(found: bytes, number: int) -> bytes | None:
+    """What a number refers to in the record of a leaf; None where that is not clear. Other bytes
+    may look like it."""
+    for pickled in (_pickled_number(number), plain(number)):
+        at = found.find(pickled + b"C\x08") + len(pickled) + 2
+        if at >= len(pickled) + 2:
+            return found[at : at + 8]
+    return None
+
+
+#: What may stand after a text, to remember it; and before a number, and the length of that.
+_REMEMBERED = {ord("q"): 2, ord("r"): 5}
+_NUMBERS = {ord("K"): 1, ord("M"): 2, ord("J"): 4}
 
 
 def is_node(found: bytes) -> bool:

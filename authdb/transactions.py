@@ -174,13 +174,15 @@ class Session:
         """The docid of the package called ``name``, and the package; None where there is none."""
         root = self.root
         docids, packages = root["docids"], root["packages"]
-        lookup = self.pair.objects.lookup  # type: ignore[union-attr]
+        objects: Any = self.pair.objects
+        lookup = objects.lookup
         if lookup is not None:
             with suppress(Exception):  # whatever is wrong is told by the trees themselves
-                docid = lookup.get(docids._p_oid, type(docids), name)
-                oid = lookup.get(packages._p_oid, type(packages), docid)
-                if type(oid) is bytes:
-                    return docid, self.pair.objects.connection.package(oid)  # type: ignore[union-attr]
+                docid = lookup.number(docids._p_oid, type(docids), name)
+                oid = lookup.likely(packages._p_oid, type(packages), docid)
+                package = objects.connection.package(oid)
+                if type(package) is Package and package.name == name:
+                    return docid, package
         found = docids.get(name)
         return None if found is None else (int(found), packages[found])
 

@@ -156,6 +156,21 @@ def test_append(before: list[int], more: list[int], is_set: bool, by_graft: bool
         check(tree, model | added)
 
 
+@pytest.mark.parametrize("kind", [IOBTree, IFTreeSet])
+@pytest.mark.parametrize("size", [1, 2, 3, 40])
+def test_a_leaf_that_is_emptied_and_filled_again(zodb: MyZODB, kind: Any, size: int) -> None:
+    """By a few changes, which are made one by one."""
+    tree, model = made(kind, range(size))
+    stored(zodb, tree)
+    changes: dict[int, Any] = dict.fromkeys(range(min(size, 2)))
+    changes[size] = model.setdefault(size, True)
+    for key in range(min(size, 2)):
+        del model[key]
+    assert graft(zodb, tree, changes)
+    zodb.connection.cacheMinimize()
+    check(tree, model)
+
+
 def test_values_that_are_references(zodb: MyZODB) -> None:
     """Values lead to other records, old ones and new ones, among values that do not."""
     tree = OOBTree({f"old {n}": OOSet([n]) if n % 3 else {n: n} for n in range(500)})

@@ -21,24 +21,54 @@ def packages(count: int) -> list[Package]:
     return [Package(f"package-{number}", "title") for number in range(count)]
 
 
+@pytest.mark.parametrize("start", [0, 65_000, 2**31 - 6002])
 @pytest.mark.parametrize("size", [0, 1, 5, 30, 200, 3000])
-def test_a_lookup_finds_what_the_tree_has(tmp_path: Path, size: int) -> None:
-    """Whatever its size; also after it has changed, when remembered nodes are old."""
+def test_a_lookup_finds_what_the_tree_has(tmp_path: Path, size: int, start: int) -> None:
+    """Whatever its size, and that of its numbers; also after it has changed, when remembered nodes
+    are old."""
     with MyZODB(tmp_path / "test.fs") as zodb:
         numbers, names = IOBTree(), OOBTree()
         zodb.dbroot["numbers"], zodb.dbroot["names"] = numbers, names
         for first in (0, 1):
-            for number in range(first, 2 * size, 2):
+            for number in range(start + first, start + 2 * size, 2):
                 numbers[number] = PersistentMapping()
                 names[f"name {number}"] = number
             transaction.commit()
             lookup = zodb.lookup
             assert lookup is not None
-            for number in range(-1, 2 * size + 1):
-                found = lookup.get(numbers._p_oid, IOBTree, number)
-                assert found == (numbers[number]._p_oid if number in numbers else None)
-                name = f"name {number}"
-                assert lookup.get(names._p_oid, OOBTree, name) == names.get(name)
+            for number in range(start - 1, start + 2 * size + 1):
+                oid = numbers[number]._p_oid if number in numbers else None
+                assert lookup.get(numbers._p_oid, IOBTree, number) == oid
+                if oid is not None:
+                    assert lookup.likely(numbers._p_oid, IOBTree, number) == oid
+                name, found = f"name {number}", names.get(f"name {number}")
+                assert lookup.get(names._p_oid, OOBTree, name) == found
+                assert lookup.number(names._p_oid, OOBTree, name) == found
+
+
+def test_what_only_looks_like_an_item(folder: Path) -> None:
+    """In a leaf of larger docids the bytes of one can look like another, which is not there."""
+    with AuthDB.create(folder) as db:
+        package = Package("large", "Large")
+        small = Package("small", "Small")
+        with db.transaction():
+            # Pickled as M, K and 5, of which the end is 5 as it is pickled.
+            for docid, each in ((0x054B, package), (0x70000, small)):
+                db._root["packages"][docid] = each
+                db._root["docids"][each.name] = docid
+                db._root._p_jar.add(each)
+                db._pair.catalog.index_doc(docid, each)
+                db._session.changes.docids.add(docid)  # type: ignore[union-attr]
+        lookup = db._pair.objects.lookup  # type: ignore[union-attr]
+        packages = db._root["packages"]
+        assert lookup is not None
+        assert lookup.likely(packages._p_oid, type(packages), 5) == package._p_oid
+        with db.transaction():
+            db._root["docids"]["missing"] = 5
+        with pytest.raises(KeyError):
+            db.update("missing", version="1")
+        assert db.update("large", version="1") is package
+        assert db.update("small", version="1") is small
 
 
 def test_a_lookup_after_a_pack(tmp_path: Path) -> None:
@@ -128,6 +158,23 @@ def test_updates_see_what_the_transaction_did_before(db: AuthDB) -> None:
     said = db._root["touched"]
     assert [len(Docids(said[kind])) for kind in ("added", "changed", "removed")] == [1, 3, 2]
     assert db.check() == []
+
+
+def test_what_is_no_package_is_not_taken_for_one(folder: Path) -> None:
+    """Not then, and not later, when what leads to it is read."""
+    with AuthDB.create(folder) as db, db.transaction():
+        for package in packages(300):
+            db.add(package)
+    with AuthDB.open(folder) as db:
+        connection = db._pair.objects.connection  # type: ignore[union-attr]
+        leaf = db._root["packages"].__getstate__()[1]._p_oid
+        connection.cacheMinimize()
+        for oid in (leaf, b"\xff" * 8):
+            assert connection._cache.get(oid) is None
+            with pytest.raises(DatabaseDamaged):
+                connection.package(oid)
+            assert connection._cache.get(oid) is None
+        assert len(list(db)) == 300
 
 
 def test_many_updates_around_a_savepoint(db: AuthDB) -> None:
