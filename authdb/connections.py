@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from persistent.mapping import PersistentMapping
+from ZODB._compat import PersistentUnpickler
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import ConflictError, POSError, ReadOnlyError
@@ -35,7 +36,7 @@ from authdb.exceptions import (
 )
 from authdb.filestorage import OneFile
 from authdb.models import Package
-from authdb.nodes import loaded_plain
+from authdb.nodes import loaded_plain, opened
 from authdb.writers import Writer, is_plain, record_of
 
 __all__ = ["explain", "ordered"]
@@ -221,6 +222,12 @@ class _Connection(Connection):
 class _Reader(ObjectReader):
     """Makes the stand-ins for what an object leads to: a leaf of a tree has dozens of them, and
     they are most of the time that it takes to read one."""
+
+    def _get_unpickler(self, pickle: bytes) -> Any:
+        def find_global(module: str, name: str) -> Any:
+            return self._factory(self._conn, module, name)
+
+        return PersistentUnpickler(find_global, self._persistent_load, opened(pickle))
 
     def _persistent_load(self, reference: Any) -> Any:
         if type(reference) is tuple and type(reference[0]) is bytes:

@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = [
     "loaded_tree",
     "mapping",
     "number_of",
+    "opened",
     "plain",
     "reference",
     "reference_of",
@@ -64,9 +65,15 @@ class _Unpickler(pickle.Unpickler):
     persistent_load = itemgetter(0)
 
 
+def opened(found: bytes) -> BufferedReader:
+    """A record as a file for an unpickler. Of one that can be peeked into, that takes all at once;
+    from a `BytesIO` it would read byte by byte, which takes five times as long."""
+    return BufferedReader(BytesIO(found))
+
+
 def loaded(found: bytes) -> Any:
     """The state in a record."""
-    unpickler = _Unpickler(BytesIO(found))
+    unpickler = _Unpickler(opened(found))
     unpickler.load()
     return unpickler.load()
 
