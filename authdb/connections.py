@@ -102,7 +102,7 @@ class _Connection(Connection):
         obj._p_estimated_size = len(record)
 
     def _check_since(self, storage: Any) -> None:
-        if storage.lastTransaction() != self._since:
+        if storage.lastTransaction() != self._since or not self.is_newest:
             raise ConflictError("others have changed the database meanwhile")
 
     def _store_records(self, storage: Any, transaction: Any) -> None:

@@ -224,7 +224,7 @@ class Package(Persistent):
 
     def differs_from(self, other: Package) -> list[str]:
         """The names of the fields whose values differ."""
-        differing = set(self._differing(other))
+        differing = set(_differing(self._stored(), other._stored()))
         if not differing.isdisjoint(_DAYS) and self.last_update != other.last_update:
             differing.add("last_update")
         return [name for name in FIELDS if name in differing]
@@ -232,7 +232,7 @@ class Package(Persistent):
     def become(self, other: Package) -> None:
         """Take over all the values of ``other``, the name too: `AuthDB` keeps the names true."""
         theirs = other._stored()
-        for name in self._differing(other):
+        for name in _differing(self._stored(), theirs):
             if name in theirs:
                 super().__setattr__(name, theirs[name])
             else:
@@ -242,13 +242,6 @@ class Package(Persistent):
         """What is stored of the known fields, by name."""
         self._p_activate()  # the __dict__ of a ghost is empty
         return {name: value for name, value in self.__dict__.items() if name in _STORED and value}
-
-    def _differing(self, other: Package) -> list[str]:
-        """Of what is stored, the names under which the two differ."""
-        mine, theirs = self._stored(), other._stored()
-        if mine == theirs:
-            return []
-        return [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
 
     def __repr__(self) -> str:
         # Also asked of a package that is half made or whose record cannot be read.
@@ -280,6 +273,13 @@ class Package(Persistent):
             return bool(stored == _digest(state))
         except (TypeError, ValueError):  # a value that no field can hold
             return False
+
+
+def _differing(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """The names under which two packages have stored different values."""
+    if mine == theirs:
+        return []
+    return [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
 
 
 def _later(

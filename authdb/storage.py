@@ -188,23 +188,25 @@ class MyZODB:
         are changed by then. What is in memory of the objects of these records is given up after
         that.
 
-        There may be no savepoint in it.
+        The objects have to be the newest; see `is_newest`. Where others have changed the database
+        by then, the commit fails.
 
         :param records: by oid
-        :param since: the last transaction that there was when they were made; where there is
-            another by then, the commit fails
+        :param since: the last transaction that there was when they were made
         """
         self.connection.put(records, since)
 
     @property
     def is_changed(self) -> bool:
         """Whether an object was changed in the open transaction."""
-        return bool(self.connection._registered_objects) or self.has_savepoint
+        connection = self.connection
+        return bool(connection._registered_objects) or connection._savepoint_storage is not None
 
     @property
-    def has_savepoint(self) -> bool:
-        """Whether some of what the open transaction changed was put aside at a savepoint."""
-        return self.connection._savepoint_storage is not None
+    def is_newest(self) -> bool:
+        """Whether the objects are those of the newest transaction, but for what was changed since
+        in the open one and is in memory: no savepoint, and no change by others."""
+        return bool(self.connection.is_newest)
 
     def keep_index(self) -> None:
         """Save the index of where records are in the file, if that is due."""

@@ -257,8 +257,10 @@ class Session:
         """As `index_edited`, right before the commit, past the objects of the trees."""
         pair = self.pair
         assert pair.objects is not None and pair.catalogs is not None
-        # Where trees were changed in memory, what they have become is not in their records.
-        if pair.catalogs.is_changed or pair.objects.has_savepoint:
+        # Where trees were changed in memory, what they have become is not in their records. And
+        # what others have changed meanwhile is for ZODB to see, object by object.
+        are_newest = pair.objects.is_newest and pair.catalogs.is_newest
+        if pair.catalogs.is_changed or not are_newest:
             self.index_edited()
             return
         edits = {docid: (package, indexed) for docid, package, indexed in self._edits()}

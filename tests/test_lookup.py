@@ -12,7 +12,7 @@ from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 
 from authdb import AuthDB, Package
-from authdb.exceptions import DatabaseDamaged
+from authdb.exceptions import DatabaseDamaged, DatabaseError
 from authdb.generations import Docids
 from authdb.storage import MyZODB
 
@@ -175,6 +175,37 @@ def test_what_is_no_package_is_not_taken_for_one(folder: Path) -> None:
                 connection.package(oid)
             assert connection._cache.get(oid) is None
         assert len(list(db)) == 300
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_what_another_connection_changed_meanwhile_is_not_lost(db: AuthDB, count: int) -> None:
+    """A program with a connection of its own edits packages, and says nothing in the roots."""
+    with db.transaction():
+        for package in packages(100):
+            db.add(package)
+    manager = transaction.TransactionManager()
+    other: Any = db._pair.objects.db.open(manager)  # type: ignore[union-attr]
+
+    def edit(number: int, title: str) -> None:
+        manager.begin()
+        other.root()["packages"][number].title = title
+        manager.commit()
+
+    def change() -> None:
+        with db.transaction():
+            for number in range(count):
+                db.update(f"package-{number}", version="1")
+            edit(1, "theirs")  # that of package-0
+
+    with pytest.raises(DatabaseError, match="ConflictError"):
+        change()
+    assert (db["package-0"].title, db["package-0"].version) == ("theirs", None)
+    with db.transaction():
+        for number in range(count):
+            db.update(f"package-{number}", version="2")
+        edit(100, "theirs as well")
+    assert (db["package-0"].version, db["package-99"].title) == ("2", "theirs as well")
+    other.close()
 
 
 def test_many_updates_around_a_savepoint(db: AuthDB) -> None:
