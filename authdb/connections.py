@@ -37,7 +37,7 @@ from authdb.exceptions import (
 from authdb.filestorage import OneFile
 from authdb.models import Package
 from authdb.nodes import loaded_plain, opened
-from authdb.writers import Writer, is_plain, record_of
+from authdb.writers import Writer, is_plain
 
 __all__ = ["explain", "ordered"]
 
@@ -54,6 +54,7 @@ class _Connection(Connection):
     def __init__(self, db: Any, *args: Any, **kw: Any) -> None:
         super().__init__(db, *args, **kw)
         self._reader = _Reader(self, self._cache, db.classFactory)
+        self._writer = Writer()
 
     #: Finished records, by oid, that the open transaction stores; and what there was before.
     _records: Mapping[bytes, bytes] = MappingProxyType({})
@@ -88,7 +89,7 @@ class _Connection(Connection):
             oid = obj._p_oid
             if obj._p_jar is not self or not obj._p_changed or obj._p_serial == z64:
                 continue
-            record = record_of(obj)
+            record = self._writer.record(obj)
             if record is not None:
                 records[oid] = record
                 self._modified.append(oid)
@@ -117,7 +118,7 @@ class _Connection(Connection):
             self._storage.store(oid, serial, record, "", transaction)
 
     def _store_objects(self, writer: Any, transaction: Any) -> None:
-        super()._store_objects(Writer(writer), transaction)
+        super()._store_objects(self._writer.instead_of(writer), transaction)
 
     def _tpc_cleanup(self) -> None:
         # The end of every transaction, whether it was finished or given up.

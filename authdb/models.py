@@ -28,6 +28,7 @@ __all__ = [
     "CATEGORIES",
     "FIELDS",
     "FORMAT",
+    "STORED",
     "Field",
     "Package",
     "PartialDate",
@@ -85,7 +86,8 @@ FIELDS: Mapping[str, Field] = {
 # `last_update` is worked out from the dates that are known; only one stated outright is stored.
 _STATED = "stated_update"
 _DAYS = ("last_commit", "last_release", "last_push", _STATED)
-_STORED = frozenset(FIELDS) - {"last_update"} | {_STATED}
+#: The names under which a package's fields are stored.
+STORED = frozenset(FIELDS) - {"last_update"} | {_STATED}
 # What JSON holds as objects.
 _STRUCTURED = tuple(field.name for field in FIELDS.values() if field.structured)
 
@@ -241,7 +243,7 @@ class Package(Persistent):
     def _stored(self) -> dict[str, Any]:
         """What is stored of the known fields, by name."""
         self._p_activate()  # the __dict__ of a ghost is empty
-        return {name: value for name, value in self.__dict__.items() if name in _STORED and value}
+        return {name: value for name, value in self.__dict__.items() if name in STORED and value}
 
     def __repr__(self) -> str:
         # Also asked of a package that is half made or whose record cannot be read.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 import re
 import struct
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from io import BufferedReader, BytesIO
@@ -142,19 +143,21 @@ def is_node(found: bytes) -> bool:
 # -- writing ----------------------------------------------------------------------------------
 
 
-class _Plain(pickle.Pickler):
-    """A pickler of values without references, which remembers nothing."""
+class _Plain(threading.local):
+    """Pickles values without references, remembering nothing. Each thread has a pickler of its
+    own, or what two of them pickle could end up in the record of one."""
 
     def __init__(self) -> None:
         self._file = BytesIO()
-        super().__init__(self._file, _PROTOCOL)
-        self.fast = True
+        self._pickler = pickle.Pickler(self._file, _PROTOCOL)
+        self._pickler.fast = True
 
     def __call__(self, value: Any) -> bytes:
-        self._file.seek(0)
-        self._file.truncate()
-        self.dump(value)
-        return self._file.getvalue()
+        file = self._file
+        file.seek(0)
+        file.truncate()
+        self._pickler.dump(value)
+        return file.getvalue()
 
 
 _plain = _Plain()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +21,7 @@ from authdb.exceptions import (
 )
 from authdb.files import CATALOG_FILE, OBJECTS_FILE
 from authdb.lengths import Lengths, Texts
-from authdb.models import Package, Recorder, package_of
+from authdb.models import Package, package_of
 from authdb.pairing import Pair
 from authdb.storage import explain
 
@@ -259,8 +258,7 @@ class Session:
         assert pair.objects is not None and pair.catalogs is not None
         # Where trees were changed in memory, what they have become is not in their records. And
         # what others have changed meanwhile is for ZODB to see, object by object.
-        are_newest = pair.objects.is_newest and pair.catalogs.is_newest
-        if pair.catalogs.is_changed or not are_newest:
+        if pair.catalogs.is_changed or not pair.catalogs.is_newest:
             self.index_edited()
             return
         edits = {docid: (package, indexed) for docid, package, indexed in self._edits()}
@@ -269,22 +267,14 @@ class Session:
         from authdb.grafting import Graft  # not needed by those who only read
         from authdb.reindexing import index_all
 
-        objects, catalogs = Graft(pair.objects), Graft(pair.catalogs)
         states = {}
         for docid, (package, indexed) in sorted(edits.items()):
             state = {name: value for name, value in vars(package).items() if name != "_digest"}
             states[docid] = indexed, state
-            # Not by the connection, which would take three times as long.
-            objects.write(package._p_oid, self._record(state))
-            package._p_changed = False
+        catalogs = Graft(pair.catalogs)
         with pair.catalogs.damage_told():
             index_all(catalogs, pair.catalog, states)
-        objects.put()
         catalogs.put()
-
-    @cached_property
-    def _record(self) -> Recorder:
-        return Recorder()
 
     # -- committing --------------------------------------------------------------------------
 

@@ -1,23 +1,24 @@
 """The records of objects, made without asking about each value in them whether that is an object.
 
 ZODB's ObjectWriter asks so, for it does not know what it may come upon. The leaves of trees have
-dozens of values that are none, and the roots name a thousand docids: of those one look at the types
-is enough. What comes out is read by ZODB as what it writes itself.
+dozens of values that are none, packages have nothing else, and the roots name a thousand docids: of
+those one look at the types is enough. What comes out is read by ZODB as what it writes itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from persistent import Persistent
 from persistent.mapping import PersistentMapping
 
+from authdb.models import STORED, Package, Recorder
 from authdb.nodes import leaf, mapping, plain, reference, small
 
-__all__ = ["Writer", "is_plain", "record_of"]
+__all__ = ["Writer", "is_plain"]
 
 #: Classes of BTrees, by what follows the two letters for keys and values; and what is no object.
 _LEAVES = frozenset(("BTree", "TreeSet", "Bucket", "Set"))
@@ -25,27 +26,39 @@ _VALUES = frozenset((int, str, float, bool, date, type(None)))
 
 
 class Writer:
-    """ZODB's ObjectWriter, for what can't be written without."""
+    """Makes the records of one connection's objects. It belongs to one thread, as that does."""
 
-    def __init__(self, writer: Any) -> None:
-        self._writer = writer
+    @cached_property
+    def _package(self) -> Recorder:
+        return Recorder()
+
+    def record(self, obj: Any) -> bytes | None:
+        """The record of an object, if it can be made here. Then all objects that it refers to have
+        their places."""
+        kind = type(obj)
+        if kind is Package:
+            state = {name: value for name, value in vars(obj).items() if name != "_digest"}
+            return self._package(state) if state.keys() <= STORED else None
+        if kind is PersistentMapping:
+            return _mapping(obj)
+        if kind.__module__.startswith("BTrees.") and kind.__name__[2:] in _LEAVES:
+            return _leaf(obj, kind)
+        return None
+
+    def instead_of(self, writer: Any) -> Any:
+        """ZODB's ObjectWriter, for what cannot be written without."""
+        return _Asking(self, writer)
+
+
+class _Asking:
+    def __init__(self, first: Writer, writer: Any) -> None:
+        self._first, self._writer = first, writer
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._writer)
 
     def serialize(self, obj: Any) -> bytes:
-        """The record of ``obj``."""
-        return record_of(obj) or bytes(self._writer.serialize(obj))
-
-
-def record_of(obj: Any) -> bytes | None:
-    """The record of an object, if it can be made here. Then no object is new that it refers to."""
-    kind = type(obj)
-    if kind is PersistentMapping:
-        return _mapping(obj)
-    if kind.__module__.startswith("BTrees.") and kind.__name__[2:] in _LEAVES:
-        return _leaf(obj, kind)
-    return None
+        return self._first.record(obj) or bytes(self._writer.serialize(obj))
 
 
 def _mapping(obj: Any) -> bytes | None:

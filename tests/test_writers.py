@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
+import threading
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,13 @@ from persistent.mapping import PersistentMapping
 from ZODB.POSException import ConflictError
 from ZODB.serialize import ObjectWriter
 
+from authdb import AuthDB, Package
 from authdb.fields import Release
+from authdb.nodes import plain
 from authdb.storage import MyZODB
-from authdb.writers import record_of
+from authdb.writers import Writer
+
+record_of = Writer().record
 
 VALUES: dict[str, Any] = {
     "nothing": None,
@@ -112,3 +119,57 @@ def test_what_fails_is_given_up(root: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert not root._p_changed
     root._p_jar.cacheMinimize()
     assert (root["value"], list(root["set"])) == (2, [1, 3])
+
+
+def test_a_package_as_zodb_writes_it(root: Any) -> None:
+    """With its digest; also one with text of all kinds, and with what JSON holds as objects."""
+    reader = root._p_jar._reader
+    for package in (
+        Package("plain", "Plain", last_release="2024-01-02", license="MIT"),
+        Package("e", "é", description="\u2028 and 🔑", categories=("jwt", "token")),
+        Package("r", "R", releases=[("1.0", "2024-01-02"), ("1.1", "2024")], last_push="2024-02"),
+    ):
+        record = record_of(package)
+        assert record is not None
+        assert reader.getState(record) == package.__getstate__()
+        assert reader.getClassName(record) == "authdb.models.Package"
+    package.__dict__["of a later version"] = OOBTree()
+    assert record_of(package) is None
+
+
+def test_a_package_stays_in_memory_after_its_change(folder: Path) -> None:
+    """It can be looked at when the database is closed; what it was before is not what it shows."""
+    with AuthDB.create(folder) as db:
+        with db.transaction():
+            added = db.add(Package("a", "A", version="1"))
+            for number in range(50):
+                db.add(Package(f"b-{number}", "B"))
+        changed = db.update("b-1", version="2")
+        with db.transaction():
+            for number in range(2, 50):
+                last = db.update(f"b-{number}", version="3")
+        assert last._p_serial > changed._p_serial > added._p_serial
+    assert (added.version, changed.version, last.version) == ("1", "2", "3")
+
+
+def test_threads_do_not_write_into_each_others_records() -> None:
+    """Each with a database of its own, as in a server."""
+    wrong = []
+
+    def write(first: int) -> None:
+        value = tuple(range(first, first + 50))
+        for _ in range(20_000):
+            if pickle.loads(b"\x80\x03" + plain(value) + b".") != value:
+                wrong.append(first)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=write, args=(1000 * number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
