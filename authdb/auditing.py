@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from ZODB.utils import u64
 
 from authdb.exceptions import BrokenFile
 from authdb.models import Package
+from authdb.nodes import opened
 from authdb.records import Record, Walk
 from authdb.scanning import allow_list
 
@@ -90,7 +90,7 @@ def _past_state(record: Record, class_of: Callable[[str, str], Any]) -> Iterator
     when = f"its past state of {str(TimeStamp(record.tid))[:19]} UTC"
     where = f"the object 0x{int.from_bytes(record.oid, 'big'):x}"
     try:
-        unpickler = Unpickler(BytesIO(record.data))
+        unpickler = Unpickler(opened(record.data))
         unpickler.find_class = class_of
         unpickler.persistent_load = lambda reference: None
         kind, state = unpickler.load(), unpickler.load()

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from operator import lt
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from persistent import Persistent
 from persistent.mapping import PersistentMapping
+from ZODB._compat import PersistentUnpickler
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import ConflictError, POSError, ReadOnlyError
@@ -36,7 +35,9 @@ from authdb.exceptions import (
     FormatError,
 )
 from authdb.filestorage import OneFile
-from authdb.nodes import leaf, small
+from authdb.models import Package
+from authdb.nodes import loaded_plain, opened
+from authdb.writers import Writer, is_plain
 
 __all__ = ["explain", "ordered"]
 
@@ -53,6 +54,7 @@ class _Connection(Connection):
     def __init__(self, db: Any, *args: Any, **kw: Any) -> None:
         super().__init__(db, *args, **kw)
         self._reader = _Reader(self, self._cache, db.classFactory)
+        self._writer = Writer()
 
     #: Finished records, by oid, that the open transaction stores; and what there was before.
     _records: Mapping[bytes, bytes] = MappingProxyType({})
@@ -60,19 +62,54 @@ class _Connection(Connection):
 
     def put(self, records: Mapping[bytes, bytes], since: bytes) -> None:
         """See `MyZODB.put`."""
+        self._register()  # so that they are given up with the transaction, whatever comes of it
         self._records, self._since = records, since
 
     def _commit(self, transaction: Any) -> None:
-        super()._commit(transaction)
-        if not self._records:
-            return
         storage = self.db().storage
-        if storage.lastTransaction() != self._since:
-            raise ConflictError("others have changed the database meanwhile")
-        if isinstance(storage, OneFile):
-            storage.store_all(self._records, transaction)
-            self._storage._modified.update(self._records)  # whom the storage tells others of
+        if not isinstance(storage, OneFile) or transaction is None:  # or this is for a savepoint
+            super()._commit(transaction)
+            self._store_records(storage, transaction)
             return
+        # Nobody can commit in between from here on.
+        records = self._direct() if self.is_newest else {}
+        super()._commit(transaction)
+        if self._records:
+            self._check_since(storage)
+            records.update(self._records)
+        if records:
+            storage.store_all(records, transaction)
+            self._storage._modified.update(records)  # whom the storage tells others of
+
+    def _direct(self) -> dict[bytes, bytes]:
+        """The records of changed objects that need neither ZODB to be made nor to be checked for
+        changes by others, of which there are none. They count as stored from here on."""
+        records = {}
+        for obj in self._registered_objects:
+            oid = obj._p_oid
+            if obj._p_jar is not self or not obj._p_changed or obj._p_serial == z64:
+                continue
+            record = self._writer.record(obj)
+            if record is not None:
+                records[oid] = record
+                self._modified.append(oid)
+                self._noted(obj, record)
+                obj._p_changed = False
+        return records
+
+    def _noted(self, obj: Any, record: bytes) -> None:
+        """Note how large an object is."""
+        self._cache.update_object_size_estimation(obj._p_oid, len(record))
+        obj._p_estimated_size = len(record)
+
+    def _check_since(self, storage: Any) -> None:
+        if storage.lastTransaction() != self._since or not self.is_newest:
+            raise ConflictError("others have changed the database meanwhile")
+
+    def _store_records(self, storage: Any, transaction: Any) -> None:
+        """Store the records that were made without objects, one by one."""
+        if self._records:
+            self._check_since(storage)
         for oid, record in self._records.items():
             try:
                 serial = storage.getTid(oid)
@@ -81,11 +118,12 @@ class _Connection(Connection):
             self._storage.store(oid, serial, record, "", transaction)
 
     def _store_objects(self, writer: Any, transaction: Any) -> None:
-        super()._store_objects(_Writer(writer), transaction)
+        super()._store_objects(self._writer.instead_of(writer), transaction)
 
     def _tpc_cleanup(self) -> None:
         # The end of every transaction, whether it was finished or given up.
         super()._tpc_cleanup()
+        self.has_changed_trees = False
         if self._records:
             records, self._records = self._records, type(self)._records
             self._cache.invalidate(list(records))
@@ -99,6 +137,59 @@ class _Connection(Connection):
         if self.guard is not None:
             self.guard(obj)
         super().register(obj)
+        self.has_changed_trees |= type(obj).__module__.startswith("BTrees.")
+
+    def _set_package(self, obj: Package) -> bool:
+        """Read a package in a fifth of the time that ZODB takes, which is prepared for references
+        in what it reads, and for changes by others meanwhile.
+
+        :returns: whether that could be done
+        """
+        storage, its = self.db().storage, self._storage
+        if self.before is not None or its is not self._normal_storage:
+            return False
+        if not (isinstance(storage, OneFile) and storage.trust):
+            return False
+        record, tid = storage.newest_of(obj._p_oid)
+        if tid >= its._start:
+            return False
+        try:
+            obj.__setstate__(loaded_plain(record, Package))
+        except Exception:  # ZODB tells what is wrong with it
+            return False
+        obj._p_serial = tid
+        self._load_count += 1
+        self._noted(obj, record)
+        return True
+
+    #: Whether a part of a tree was changed in the open transaction.
+    has_changed_trees = False
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether what is shown is what the storage has, but for objects that were changed since in
+        the open transaction."""
+        return (
+            self.before is None
+            and self._savepoint_storage is None
+            and self._storage._start > self.db().storage.lastTransaction()
+        )
+
+    def package(self, oid: bytes) -> Any:
+        """The object that has this oid, which is likely to be a package.
+
+        :raises DatabaseDamaged: it is none, or cannot be read
+        """
+        found = self._cache.get(oid)
+        if found is None:
+            found = Package.__new__(Package)
+            self._cache.new_ghost(oid, found)
+            try:
+                found._p_activate()
+            except BaseException:
+                del self._cache[oid]  # what leads to it says of which class it is
+                raise
+        return found
 
     def setstate(self, obj: Any) -> None:
         # The one place through which every stored object is read.
@@ -107,6 +198,8 @@ class _Connection(Connection):
             raise DatabaseClosed(path, "it was closed, so nothing more can be read from it")
         self.unknown = None
         try:
+            if type(obj) is Package and self._set_package(obj):
+                return
             super().setstate(obj)
             if self.unknown is not None and type(obj) is not PersistentMapping:
                 obj._p_invalidate()
@@ -131,53 +224,23 @@ class _Reader(ObjectReader):
     """Makes the stand-ins for what an object leads to: a leaf of a tree has dozens of them, and
     they are most of the time that it takes to read one."""
 
+    def _get_unpickler(self, pickle: bytes) -> Any:
+        def find_global(module: str, name: str) -> Any:
+            return self._factory(self._conn, module, name)
+
+        return PersistentUnpickler(find_global, self._persistent_load, opened(pickle))
+
     def _persistent_load(self, reference: Any) -> Any:
         if type(reference) is tuple and type(reference[0]) is bytes:
             oid, kind = reference
             found = self._cache.get(oid)
             if found is not None:
                 return found
-            if _is_plain(kind):
+            if is_plain(kind):
                 ghost = kind.__new__(kind)
                 self._cache.new_ghost(oid, ghost)
                 return ghost
         return super()._persistent_load(reference)
-
-
-class _Writer:
-    """ZODB's ObjectWriter, which asks about each value in an object whether that is an object of
-    its own. Leaves of trees have hundreds of values that are none: those are written without."""
-
-    def __init__(self, writer: Any) -> None:
-        self._writer = writer
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._writer)
-
-    def serialize(self, obj: Any) -> bytes:
-        """The record of ``obj``."""
-        kind = type(obj)
-        if kind.__module__.startswith("BTrees.") and kind.__name__[2:] in _LEAVES:
-            state = obj.__getstate__()
-            is_tree = kind.__name__.endswith(("BTree", "TreeSet"))
-            if state is not None and (not is_tree or len(state) == 1):
-                items, *following = state[0][0] if is_tree else state
-                oid = following[0]._p_oid if following else None
-                if _VALUES.issuperset(map(type, items)) and (oid or not following):
-                    return small(kind, items, None) if is_tree else leaf(kind, items, None, oid)
-        return bytes(self._writer.serialize(obj))
-
-
-#: Classes of BTrees, by what follows the two letters for keys and values; and what is no object.
-_LEAVES = frozenset(("BTree", "TreeSet", "Bucket", "Set"))
-_VALUES = frozenset((int, str, float))
-
-
-@lru_cache(maxsize=200)
-def _is_plain(kind: Any) -> bool:
-    """Whether an object of this class is made without arguments."""
-    ours = getattr(kind, "__module__", "").split(".")[0] in ("BTrees", "authdb")
-    return ours and issubclass(kind, Persistent) and not hasattr(kind, "__getnewargs__")
 
 
 def _is_ordered(node: Any) -> bool:

@@ -14,6 +14,7 @@ from authdb.exceptions import (
     DatabaseError,
     DatabaseMissing,
     PackageExists,
+    PackageNotFound,
     shown,
 )
 from authdb.files import CATALOG_FILE, OBJECTS_FILE, create_objects, mend_pack, pack_cut_short
@@ -23,7 +24,7 @@ from authdb.moments import parse_change, parse_span
 from authdb.pairing import Pair
 from authdb.reading import Reading, as_moment, normal
 from authdb.storage import explain, is_there
-from authdb.transactions import Session, Transaction
+from authdb.transactions import Edited, Session, Transaction
 
 if TYPE_CHECKING:
     from authdb.auditing import Progress
@@ -204,14 +205,14 @@ class AuthDB(Reading):
         :raises PackageExists: there is another of the new name
         :raises InvalidValue: for the first field that refuses its value
         """
-        package = self[name]
+        docid, package = self._located(name)
         draft = package.copy()
         for field in sorted(fields, key="last_update".__eq__):  # it is held against the others
             setattr(draft, field, fields[field])
         if draft.sources and "sources" not in fields:
             changed = package.differs_from(draft)
             draft.sources = tuple(one for one in draft.sources if one.field not in changed)
-        return self._become(name, draft, "update")
+        return self._become(docid, package, draft, "update")
 
     def replace(self, package: Package) -> Package:
         """Give the package of that name the values of this one, and no others.
@@ -219,11 +220,15 @@ class AuthDB(Reading):
         :returns: the stored package
         :raises PackageNotFound: there is none of that name
         """
-        return self._become(package.name, package, "replace")
+        return self._become(*self._located(package.name), package, "replace")
 
-    def _become(self, name: str, draft: Package, verb: str) -> Package:
-        docid = self._docid(name)
-        package: Package = self.objects[docid]
+    def _located(self, name: str) -> tuple[int, Package]:
+        found = self._session.locate(normal(name))
+        if found is None:
+            raise PackageNotFound(name, self._root["docids"])
+        return found
+
+    def _become(self, docid: int, package: Package, draft: Package, verb: str) -> Package:
         changed = package.differs_from(draft)
         if not changed:
             self._session.writable()
@@ -237,7 +242,8 @@ class AuthDB(Reading):
                 docids[draft.name] = docid
                 give_up(self._root, package.name)
             # It is indexed at the next question, or at the end: perhaps it is changed once more.
-            changes.edited.setdefault(id(package), (package, dict(vars(package))))
+            edited = Edited(package, dict(vars(package)), docid)
+            changes.edited.setdefault(id(package), edited)
             package.become(draft)
             changes.docids.add(docid)
         return package

@@ -13,7 +13,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
-from io import BytesIO
 from itertools import accumulate, pairwise
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -23,6 +22,7 @@ from typing import Any
 from authdb.building import Builder
 from authdb.inscribing import Inscriber
 from authdb.models import Package, Recorder
+from authdb.nodes import opened
 
 __all__ = ["Batch"]
 
@@ -280,7 +280,7 @@ class Batch:
 
 def _state_in(record: bytes) -> dict[str, Any]:
     """What the package of a record holds."""
-    reader = pickle.Unpickler(BytesIO(record))
+    reader = pickle.Unpickler(opened(record))
     reader.load()  # the class
     state: dict[str, Any] = reader.load()
     del state["_digest"]

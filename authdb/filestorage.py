@@ -80,7 +80,7 @@ class OneFile(FileStorage):
     _pos = 2**62  # until it is known where the last transaction ends
 
     def __init__(self, path: str, read_only: bool, cut: bool = True, trust: bool = True) -> None:
-        self._may_cut, self._trust = cut, trust
+        self._may_cut, self.trust = cut, trust
         try:
             super().__init__(path, read_only=read_only)
             if isinstance(self._file, _Upto):
@@ -103,7 +103,7 @@ class OneFile(FileStorage):
 
     def _restore_index(self) -> Any:
         # Here the file is open, and nothing of it was cut off yet.
-        found = self._saved_index() if self._trust else None
+        found = self._saved_index() if self.trust else None
         torn = self._look_at_tail(found[1] if found else len(FILESTORAGE_MAGIC))
         if torn is not None:
             # ZODB would read what is there as a header, and stumble over most of what it may be.
@@ -142,10 +142,23 @@ class OneFile(FileStorage):
         super().tpc_begin(transaction, *args)
         self._begun = time.perf_counter()
 
+    _has_left_over = False  # whether a change that failed may have left something at the end
+
+    def tpc_vote(self, transaction: Any) -> Any:
+        try:
+            return super().tpc_vote(transaction)
+        except BaseException:
+            self._has_left_over = True  # on a full disk ZODB fails to cut it off as well
+            raise
+
     def _finish(self, *args: Any) -> None:
         self._unsaved += len(self._tindex)
         self._commits += 1
         super()._finish(*args)
+        if self._has_left_over:
+            # What its readers have read ahead may be of that, where this change is now.
+            self._files.empty()
+            self._has_left_over = False
         self._spent += time.perf_counter() - self._begun
 
     def keep_index(self) -> None:
@@ -252,20 +265,32 @@ class OneFile(FileStorage):
                 return bytes(self._file.read(head.plen))
         return bytes(self.loadSerial(revision.oid, revision.tid))  # one that ZODB's undo made
 
+    def place(self, oid: bytes) -> int | None:
+        """Where the newest record of an object is in the file: as long as it is there, it is the
+        same one. None where there is none."""
+        # As the index's own ``get``, in half of the time.
+        part = self._index._data.get(oid[:6])
+        found = None if part is None else part.get(oid[6:])
+        return None if found is None else int.from_bytes(found, "big")
+
     def newest(self, oid: bytes) -> bytes:
         """The newest record of an object, as ``load`` gives it: for whoever reads thousands."""
-        # Its get() takes three times as long.
-        bucket = self._index._data.get(oid[:6])
-        position = int.from_bytes(bucket.get(oid[6:], b""), "big") if bucket else 0
-        if position:
+        return self.newest_of(oid)[0]
+
+    def newest_of(self, oid: bytes) -> tuple[bytes, bytes]:
+        """The newest record of an object, and the id of its transaction."""
+        position = self.place(oid)
+        if position is not None:
             file = self._file.fileno()
             found = os.pread(file, _AT_ONCE, position)
-            end = _HEAD + int.from_bytes(found[_HEAD - 8 : _HEAD], "big")
-            if end > _HEAD:
+            its_oid, tid, *_, size = RECORD.unpack_from(found)
+            if 0 < size <= self._pos and its_oid == oid:  # else it is damaged, or made by an undo
+                end = _HEAD + size
                 if end > len(found):
                     found += os.pread(file, end - len(found), position + len(found))
-                return found[_HEAD:end]
-        return bytes(self.load(oid)[0])
+                return found[_HEAD:end], tid
+        record, tid = self.load(oid)
+        return bytes(record), bytes(tid)
 
     def new_oids(self, count: int) -> range:
         """So many oids that no object has, as ``new_oid`` gives one, as numbers."""

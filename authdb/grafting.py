@@ -58,6 +58,7 @@ class Graft:
     def __init__(self, database: MyZODB) -> None:
         self._database = database
         self._newest = database.newest()
+        self._lookup = database.lookup  # which remembers the nodes of trees
         self._since = database.storage.lastTransaction()
         self._records: dict[bytes, bytes] = {}
         #: An oid that no record has, as ZODB has them.
@@ -98,6 +99,16 @@ class Graft:
     def state(self, oid: bytes) -> Any:
         """The state of an object, as it has become."""
         return loaded(self.read(oid))
+
+    def kept(self, oid: bytes) -> Any:
+        """The state of a node, if it is remembered, and is what it has become; else None."""
+        is_stored = self._lookup is not None and oid not in self._records
+        return self._lookup.kept(oid) if is_stored else None  # type: ignore[union-attr]
+
+    def keep(self, oid: bytes, state: Any) -> None:
+        """Remember the state of a node of several parts, which was just read."""
+        if self._lookup is not None and oid not in self._records:
+            self._lookup.keep(oid, state)
 
     # -- trees -------------------------------------------------------------------------------
 
@@ -154,7 +165,7 @@ class Graft:
         :param values: the class of those that the values, or some of them, refer to
         :returns: whether anything is left in it
         """
-        state = loaded_tree(self.read(oid), kind)
+        state = self._tree(oid, kind)
         if not changes:
             return state is not None
         merge = _Merge(self, oid, kind, combine, values)
@@ -177,6 +188,15 @@ class Graft:
             items = () if state is None else state[0][0][0]
         there = dict(zip(items[::2], items[1::2], strict=True))
         return {key: there[key] for key in keys if key in there}
+
+    def _tree(self, oid: bytes, kind: type) -> Any:
+        """The state of a tree, as it has become."""
+        state = self.kept(oid)
+        if state is None:
+            state = loaded_tree(self.read(oid), kind)
+            if state is not None and len(state) == 2:
+                self.keep(oid, state)
+        return state
 
     def leaves(self, oid: bytes, forget: bool = False) -> Iterator[tuple[Any, ...]]:
         """What the leaves of a tree, or of a part of one, hold, flat as in their states, in order.
@@ -342,11 +362,16 @@ class _Merge:
 
         :returns: its class; and None where it stays, else what comes in its place: it, key, ...
         """
-        found = self._graft.read(oid)
-        if found.startswith(self._head):
-            items, following = loaded_leaf(found, self._leaf, self._values)
-            return self._leaf, self._change_leaf(oid, items, following, keys, changes)
-        return self._kind, self._change_node(oid, loaded_node(found, self._kind), keys, changes)
+        graft = self._graft
+        state = graft.kept(oid)
+        if state is None:
+            found = graft.read(oid)
+            if found.startswith(self._head):
+                items, following = loaded_leaf(found, self._leaf, self._values)
+                return self._leaf, self._change_leaf(oid, items, following, keys, changes)
+            state = loaded_node(found, self._kind)
+            graft.keep(oid, state)
+        return self._kind, self._change_node(oid, state, keys, changes)
 
     def _change_leaf(
         self, oid: bytes, items: Any, following: bytes | None, keys: list[Any], changes: Any

@@ -28,6 +28,7 @@ __all__ = [
     "CATEGORIES",
     "FIELDS",
     "FORMAT",
+    "STORED",
     "Field",
     "Package",
     "PartialDate",
@@ -87,6 +88,8 @@ FIELDS: Mapping[str, Field] = {
 # `last_update` is worked out from the dates that are known; only one stated outright is stored.
 _STATED = "stated_update"
 _DAYS = ("last_commit", "last_release", "last_push", _STATED)
+#: The names under which a package's fields are stored.
+STORED = frozenset(FIELDS) - {"last_update"} | {_STATED}
 # What JSON holds as objects.
 _STRUCTURED = tuple(field.name for field in FIELDS.values() if field.structured)
 
@@ -220,20 +223,29 @@ class Package(Persistent):
     def copy(self) -> Package:
         """A package with the same values, that is not stored."""
         twin = Package.__new__(Package)
-        twin.become(self)
+        twin.__dict__.update(self._stored())
         return twin
 
     def differs_from(self, other: Package) -> list[str]:
         """The names of the fields whose values differ."""
-        return [name for name in FIELDS if getattr(self, name) != getattr(other, name)]
+        differing = set(_differing(self._stored(), other._stored()))
+        if not differing.isdisjoint(_DAYS) and self.last_update != other.last_update:
+            differing.add("last_update")
+        return [name for name in FIELDS if name in differing]
 
     def become(self, other: Package) -> None:
         """Take over all the values of ``other``, the name too: `AuthDB` keeps the names true."""
-        for name in [*FIELDS, _STATED]:
-            if name == "name":
-                super().__setattr__(name, other.name)
-            elif name != "last_update":
-                self._store(name, getattr(other, name))
+        theirs = other._stored()
+        for name in _differing(self._stored(), theirs):
+            if name in theirs:
+                super().__setattr__(name, theirs[name])
+            else:
+                super().__delattr__(name)
+
+    def _stored(self) -> dict[str, Any]:
+        """What is stored of the known fields, by name."""
+        self._p_activate()  # the __dict__ of a ghost is empty
+        return {name: value for name, value in self.__dict__.items() if name in STORED and value}
 
     def __repr__(self) -> str:
         # Also asked of a package that is half made or whose record cannot be read.
@@ -265,6 +277,13 @@ class Package(Persistent):
             return bool(stored == _digest(state))
         except (TypeError, ValueError):  # a value that no field can hold
             return False
+
+
+def _differing(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """The names under which two packages have stored different values."""
+    if mine == theirs:
+        return []
+    return [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
 
 
 def later(

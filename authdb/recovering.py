@@ -12,7 +12,6 @@ import pickle
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from authdb.database import AuthDB
 from authdb.exceptions import DatabaseDamaged, DatabaseMissing, InvalidValue
 from authdb.files import OBJECTS_FILE, remove_new
 from authdb.models import FIELDS, Package
+from authdb.nodes import opened
 from authdb.pickles import class_of
 from authdb.records import Record
 from authdb.salvaging import Gap, Salvage
@@ -135,7 +135,7 @@ _classes = allow_list("the file")
 def _load(data: bytes) -> tuple[tuple[str, str], Any]:
     """The class and the state of an object; raises anything where they cannot be read."""
     kind = class_of(data, ALLOWED, CALLED)
-    unpickler = _Unpickler(BytesIO(data))
+    unpickler = _Unpickler(opened(data))
     unpickler.load()
     return kind, unpickler.load()
 

@@ -8,7 +8,7 @@ it is in is pickled anew: half a millisecond. Here each record of a tree is read
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from operator import methodcaller
 from typing import Any
@@ -54,18 +54,30 @@ def index_all(
     items = {docid: item(docid) for docid in new}
     for name, index in catalog.items():
         read = _reader(name)
-        changed = {
-            docid: after
-            for docid, (before, after) in known.items()
-            if before is None or read(before) != read(after)
-        }
-        _index(graft, index, _values(index, name, changed), _values(index, name, new), items)
+        changed, had = {}, set()
+        for docid, (before, after) in known.items():
+            old, value = None if before is None else read(before), read(after)
+            if before is None or old != value:
+                changed[docid] = value
+                if old:
+                    had.add(docid)
+        if changed or new:
+            come = {docid: read(after) for docid, after in new.items()}
+            _index(graft, index, _values(index, changed), had, _values(index, come), items)
 
 
 def _index(
-    graft: Graft, index: Any, values: Values, new: Values, items: Mapping[int, bytes]
+    graft: Graft,
+    index: Any,
+    values: Values,
+    had: Set[int],
+    new: Values,
+    items: Mapping[int, bytes],
 ) -> None:
-    """Index ``values``, and those of ``new`` documents, whose docids are pickled in ``items``."""
+    """Index ``values``, and those of ``new`` documents, whose docids are pickled in ``items``.
+
+    :param had: those documents of ``values`` that are known to have one now
+    """
     there = {docid: value for docid, value in new.items() if value is not None}
     if isinstance(index, TextIndex):
         _text(graft, index, values, there, items)
@@ -73,7 +85,11 @@ def _index(
         _keywords(graft, index, values, there, items)
     else:
         _field(graft, index, values, there, items)
-    missing = {docid: True if value is None else None for docid, value in values.items()}
+    missing = {
+        docid: True if value is None else None
+        for docid, value in values.items()
+        if value is None or docid not in had
+    }
     missing |= {docid: True for docid, value in new.items() if value is None}
     _merge(graft, index._not_indexed, missing)
 
@@ -83,17 +99,23 @@ def _reader(name: str) -> Any:
     return last_update if name == "last_update" else methodcaller("get", name)
 
 
-def _merge(graft: Graft, tree: Any, *args: Any) -> None:
-    graft.merge(tree._p_oid, type(tree), *args)
+def _merge(graft: Graft, tree: Any, changes: Mapping[Any, Any], *args: Any) -> None:
+    if changes:
+        graft.merge(tree._p_oid, type(tree), changes, *args)
 
 
-def _values(index: Any, name: str, states: Mapping[int, State]) -> Values:
-    """What ``index`` makes of the packages' field ``name``."""
+def _count_on(length: Any, more: int) -> None:
+    """Change a count, which would be written again if it were changed by nothing."""
+    if more:
+        length.change(more)
+
+
+def _values(index: Any, found: Mapping[int, Any]) -> Values:
+    """What ``index`` makes of the values of packages."""
     convert = index.convert
     if not isinstance(index, TextIndex):  # many a day is that of many packages, but few texts are
         convert = lru_cache(10_000)(convert)
-    known = zip(states, map(_reader(name), states.values()), strict=True)
-    return {docid: None if value is None else convert(value) for docid, value in known}
+    return {docid: None if value is None else convert(value) for docid, value in found.items()}
 
 
 class _Postings:
@@ -170,7 +192,7 @@ def _field(
     for docid, value in new.items():
         postings.new[value].append(items[docid])
     postings.write(index._fwd_index)
-    index._num_docs.change(more)
+    _count_on(index._num_docs, more)
 
 
 def _keywords(
@@ -201,7 +223,7 @@ def _keywords(
         for keyword in value:
             postings.new[keyword].append(items[docid])
     postings.write(index._fwd_index)
-    index._num_docs.change(more)
+    _count_on(index._num_docs, more)
 
 
 class _Sets(dict[tuple[str, ...], bytes]):
@@ -252,9 +274,9 @@ def _text(
     _merge(graft, okapi._docwords, new_codes)
     _merge(graft, okapi._docweight, lengths)
     _merge(graft, okapi._docweight, new_lengths)
-    okapi.documentCount.change(documents)
-    okapi._totaldoclen.change(length)
-    okapi.wordCount.change(postings.write(okapi._wordinfo))
+    _count_on(okapi.documentCount, documents)
+    _count_on(okapi._totaldoclen, length)
+    _count_on(okapi.wordCount, postings.write(okapi._wordinfo))
 
 
 def _count(

@@ -34,6 +34,7 @@ from authdb.exceptions import (
     FormatError,
 )
 from authdb.filestorage import OneFile, Replaced, Revision, TornTail
+from authdb.lookup import Lookup
 
 __all__ = ["MyZODB", "Revision", "TornTail", "explain", "is_there"]
 
@@ -104,6 +105,8 @@ class MyZODB:
             classes = _class_of if trust else _allowed_class_of(self)
             self.db = ordered(order)(self.storage, class_factory=classes)
             self.connection: Any = self.db.open(transaction_manager)
+            may_look = isinstance(self.storage, OneFile) and trust
+            self._lookup = Lookup(self.storage) if may_look else None
             self.dbroot: Any = self.connection.root()
             self.dbroot._p_activate()  # a root that cannot be read is found out here
         except BaseException as error:
@@ -169,6 +172,14 @@ class MyZODB:
                 data = self.storage.loadSerial(revision.oid, revision.tid)
             return self.connection._reader.getState(data)
 
+    @property
+    def lookup(self) -> Lookup | None:
+        """What looks into the records of trees; None where these are not what is shown."""
+        connection = self.connection
+        if self._lookup is None or connection.has_changed_trees or not connection.is_newest:
+            return None
+        return self._lookup
+
     def newest(self) -> Callable[[bytes], bytes]:
         """What gives the newest record of an object, by its oid: for whoever reads thousands."""
         if isinstance(self.storage, OneFile):
@@ -188,16 +199,25 @@ class MyZODB:
         are changed by then. What is in memory of the objects of these records is given up after
         that.
 
+        The objects have to be the newest; see `is_newest`. Where others have changed the database
+        by then, the commit fails.
+
         :param records: by oid
-        :param since: the last transaction that there was when they were made; where there is
-            another by then, the commit fails
+        :param since: the last transaction that there was when they were made
         """
         self.connection.put(records, since)
 
     @property
     def is_changed(self) -> bool:
         """Whether an object was changed in the open transaction."""
-        return bool(self.connection._registered_objects)
+        connection = self.connection
+        return bool(connection._registered_objects) or connection._savepoint_storage is not None
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether the objects are those of the newest transaction, but for what was changed since
+        in the open one and is in memory: no savepoint, and no change by others."""
+        return bool(self.connection.is_newest)
 
     def keep_index(self) -> None:
         """Save the index of where records are in the file, if that is due."""

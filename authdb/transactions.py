@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authdb import beside
 from authdb.columns import Columns
@@ -21,17 +21,23 @@ from authdb.exceptions import (
 )
 from authdb.files import CATALOG_FILE, OBJECTS_FILE
 from authdb.lengths import Lengths, Texts
-from authdb.models import Package, Recorder, package_of
+from authdb.models import Package, package_of
 from authdb.pairing import Pair
 from authdb.storage import explain
 
 if TYPE_CHECKING:
     from authdb.building import Progress
 
-__all__ = ["Changes", "Session", "Transaction", "storable", "user"]
+__all__ = ["Changes", "Edited", "Session", "Transaction", "storable", "user"]
 
-#: From so many edited packages on it is quicker to index them at once.
-AT_ONCE = 30
+
+class Edited(NamedTuple):
+    """A package whose fields were set; what is indexed of it, None where that is not known; and its
+    docid, None where that has to be found out."""
+
+    package: Package
+    indexed: dict[str, Any] | None = None
+    docid: int | None = None
 
 
 class Changes:
@@ -44,15 +50,20 @@ class Changes:
         self.about = False  # whether what is said of the whole was changed
         #: What became of the docids, where they were changed past the objects in memory.
         self.merged: Mapping[str, Iterable[int]] | None = None
-        #: Packages whose fields were set, by their id(), with the values that are indexed. ZODB
-        #: says only once in a transaction that an object changes, so each has to be looked at.
-        self.edited: dict[int, tuple[Package, dict[str, Any] | None]] = {}
+        #: Packages whose fields were set, by their id(). ZODB says only once in a transaction that
+        #: an object changes, so each has to be looked at.
+        self.edited: dict[int, Edited] = {}
 
-    def kinds(self, packages: Any) -> Mapping[str, Iterable[int]]:
-        """The docids by what became of them (see `authdb.generations.KINDS`), given the packages
-        that there are now."""
+    def kinds(self, packages: Any, moved: bool) -> Mapping[str, Iterable[int]]:
+        """The docids by what became of them (see `authdb.generations.KINDS`).
+
+        :param packages: those that there are now
+        :param moved: whether any may have come or gone
+        """
         if self.merged is not None:
             return self.merged
+        if not moved:
+            return {"changed": self.docids}
         left = {docid for docid in self.docids if docid in packages}
         return {
             "added": left & self.added,
@@ -158,6 +169,22 @@ class Session:
 
     # -- changing ----------------------------------------------------------------------------
 
+    def locate(self, name: str) -> tuple[int, Package] | None:
+        """The docid of the package called ``name``, and the package; None where there is none."""
+        root = self.root
+        docids, packages = root["docids"], root["packages"]
+        objects: Any = self.pair.objects
+        lookup = objects.lookup
+        if lookup is not None:
+            with suppress(Exception):  # whatever is wrong is told by the trees themselves
+                docid = lookup.number(docids._p_oid, type(docids), name)
+                oid = lookup.likely(packages._p_oid, type(packages), docid)
+                package = objects.connection.package(oid)
+                if type(package) is Package and package.name == name:
+                    return docid, package
+        found = docids.get(name)
+        return None if found is None else (int(found), packages[found])
+
     @contextmanager
     def change(self, note: str) -> Iterator[Changes]:
         """The open transaction, or else one for this change alone."""
@@ -187,7 +214,7 @@ class Session:
                 else "it was opened for reading only",
             )
         if isinstance(obj, Package):
-            self.changes.edited.setdefault(id(obj), (obj, None))
+            self.changes.edited.setdefault(id(obj), Edited(obj))
 
     def index_edited(self) -> None:
         """Index the packages whose fields were set in the open transaction."""
@@ -201,41 +228,52 @@ class Session:
         found: list[tuple[int, Package, dict[str, Any] | None]] = []
         if self.changes is None or not self.changes.edited:
             return found
-        packages, docids = self.root["packages"], self.root["docids"]
-        for key, (package, indexed) in list(self.changes.edited.items()):
+        moved = self._has_moved
+        for key, (package, indexed, docid) in list(self.changes.edited.items()):
             if vars(package) == indexed:
                 continue
-            docid = docids.get(package.name)
-            if docid is not None and packages[docid] is package:
+            if docid is None or moved:
+                docid = self._docid_of(package)
+            if docid is not None:
                 self.changes.docids.add(docid)
                 found.append((docid, package, indexed))
-            self.changes.edited[key] = package, dict(vars(package))
+            self.changes.edited[key] = Edited(package, dict(vars(package)), docid)
         return found
 
+    @property
+    def _has_moved(self) -> bool:
+        """Whether packages may have come or gone in the open transaction."""
+        assert self.pair.objects is not None
+        moved: bool = self.pair.objects.connection.has_changed_trees
+        return moved
+
+    def _docid_of(self, package: Package) -> int | None:
+        """The docid of a package; None where it is not, or no longer, one of the catalogue."""
+        located = self.locate(package.name)
+        return located[0] if located is not None and located[1] is package else None
+
     def _index_at_last(self) -> None:
-        """As `index_edited`, right before the commit: many are indexed at once."""
+        """As `index_edited`, right before the commit, past the objects of the trees."""
         pair = self.pair
-        assert pair.objects is not None and pair.catalogs is not None and self.changes is not None
-        # Where trees were changed in memory, what they have become is not in their records.
-        if len(self.changes.edited) < AT_ONCE or pair.catalogs.is_changed:
+        assert pair.objects is not None and pair.catalogs is not None
+        # Where trees were changed in memory, what they have become is not in their records. And
+        # what others have changed meanwhile is for ZODB to see, object by object.
+        if pair.catalogs.is_changed or not pair.catalogs.is_newest:
             self.index_edited()
+            return
+        edits = {docid: (package, indexed) for docid, package, indexed in self._edits()}
+        if not edits:
             return
         from authdb.grafting import Graft  # not needed by those who only read
         from authdb.reindexing import index_all
 
-        edits = {docid: (package, indexed) for docid, package, indexed in self._edits()}
-        objects, catalogs = Graft(pair.objects), Graft(pair.catalogs)
         states = {}
-        record = Recorder()
         for docid, (package, indexed) in sorted(edits.items()):
             state = {name: value for name, value in vars(package).items() if name != "_digest"}
             states[docid] = indexed, state
-            # Not by the connection, which would take three times as long.
-            objects.write(package._p_oid, record(state))
-            package._p_changed = False
+        catalogs = Graft(pair.catalogs)
         with pair.catalogs.damage_told():
             index_all(catalogs, pair.catalog, states)
-        objects.put()
         catalogs.put()
 
     # -- committing --------------------------------------------------------------------------
@@ -243,6 +281,7 @@ class Session:
     def commit(self, note: str | None) -> None:
         """Write what the open transaction has done, if it has done anything."""
         assert self.changes is not None
+        self.root  # noqa: B018 - raises where it was closed meanwhile
         if self.changes.broken:
             raise AuthDBError("a change failed half-way: nothing of this transaction is written")
         if self.changes.merged is None:
@@ -250,7 +289,7 @@ class Session:
         if not self.changes.docids and not self.changes.about:
             return
         pair = self.pair
-        pair.advance(self.changes.kinds(pair.root["packages"]))
+        pair.advance(self.changes.kinds(pair.root["packages"], self._has_moved))
         transaction = pair.manager.get()
         transaction.note(storable(note or "changed by a program"))
         transaction.user = storable(user())

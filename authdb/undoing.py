@@ -14,7 +14,7 @@ from authdb.generations import KINDS, give_up
 from authdb.history import touched_by
 from authdb.models import Package
 from authdb.past import Past
-from authdb.transactions import Changes, Session
+from authdb.transactions import Changes, Edited, Session
 
 __all__ = ["Undone", "undo"]
 
@@ -178,7 +178,7 @@ def _put_back(session: Session, plan: _Plan, changes: Changes) -> None:
             else:
                 now.become(then)
             catalog.reindex_doc(docid, now)
-            changes.edited[id(now)] = now, dict(vars(now))
+            changes.edited[id(now)] = Edited(now, dict(vars(now)))
         changes.docids.add(docid)
     if plan.as_of:
         (root["as_of"],) = plan.as_of

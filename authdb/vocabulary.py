@@ -108,8 +108,10 @@ class Vocabulary(dict[str, list[Any]]):
 
     def write(self) -> None:
         """Add the words that are new to the lexicon."""
+        if not self._new:
+            return
         graft, lexicon = self._graft, self._lexicon
         wids, words = lexicon._wids, lexicon._words
         graft.merge(wids._p_oid, type(wids), dict(sorted(self._new.items())))
         graft.merge(words._p_oid, type(words), {wid: word for word, wid in self._new.items()})
-        lexicon.wordCount.change(self._last - lexicon.wordCount() if self._new else 0)
+        lexicon.wordCount.change(self._last - lexicon.wordCount())

@@ -12,13 +12,14 @@ chain, which iterating follows, has the leaves that the nodes, which looking up 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from itertools import chain, starmap
 from operator import lt
 from typing import Any, NamedTuple
 
 from ZODB._compat import Unpickler
 from ZODB.broken import Broken
+
+from authdb.nodes import opened
 
 __all__ = ["Leaf", "Reader", "Ref", "ref_to"]
 
@@ -68,7 +69,7 @@ class Reader:
         """
         oid, kind = ref
         data, serial = self._load(oid)
-        unpickler = Unpickler(BytesIO(data))
+        unpickler = Unpickler(opened(data))
         unpickler.find_class = self._find
         unpickler.persistent_load = _as_it_is
         found = unpickler.load()

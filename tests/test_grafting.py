@@ -186,6 +186,21 @@ def test_append(
         check(tree, model)
 
 
+@pytest.mark.parametrize("kind", [IOBTree, IFTreeSet])
+@pytest.mark.parametrize("size", [1, 2, 3, 40])
+def test_a_leaf_that_is_emptied_and_filled_again(zodb: MyZODB, kind: Any, size: int) -> None:
+    """By a few changes, which are made one by one."""
+    tree, model = made(kind, range(size))
+    stored(zodb, tree)
+    changes: dict[int, Any] = dict.fromkeys(range(min(size, 2)))
+    changes[size] = model.setdefault(size, True)
+    for key in range(min(size, 2)):
+        del model[key]
+    assert graft(zodb, tree, changes)
+    zodb.connection.cacheMinimize()
+    check(tree, model)
+
+
 def test_values_that_are_references(zodb: MyZODB) -> None:
     """Values lead to other records, old ones and new ones, among values that do not."""
     tree = OOBTree({f"old {n}": OOSet([n]) if n % 3 else {n: n} for n in range(500)})
@@ -218,14 +233,17 @@ def test_values_that_are_references(zodb: MyZODB) -> None:
     assert all(len(value) == 1 for value in tree.values())
 
 
-def test_what_is_given_up_is_not_written(zodb: MyZODB) -> None:
-    """An abort forgets the records too, and later transactions do not write them."""
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_what_is_given_up_is_not_written(zodb: MyZODB, is_changed: bool) -> None:
+    """An abort forgets the records too, and later transactions do not write them; also where an
+    interrupt came before any object was changed."""
     tree, model = made(IFTreeSet, range(100))
     stored(zodb, tree)
     work = Graft(zodb)
     work.merge(tree._p_oid, IFTreeSet, {7: None})
     work.put()
-    zodb.dbroot["changed"] = True
+    if is_changed:
+        zodb.dbroot["changed"] = True
     zodb.connection.transaction_manager.abort()
     zodb.dbroot["changed"] = True
     zodb.connection.transaction_manager.commit()

@@ -35,6 +35,8 @@ LADDER = [
     "moments",
     "filestorage",
     "nodes",
+    "lookup",
+    "writers",
     "connections",
     "storage",
     "probing",
