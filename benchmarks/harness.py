@@ -77,8 +77,10 @@ class Worker:
         :raises Failed: it failed, or took longer than the limit
         """
         assert self._process.stdin and self._process.stdout
-        if self.has_ended:
+        if self._process.stdin.closed:  # by us, as it took too long
             raise Failed("FAILED: its process has ended")
+        if self.has_ended:
+            raise failure(self._process.wait(), "its process has ended")
         try:
             self._process.stdin.write(json.dumps([what, *args]) + "\n")
             ready, _, _ = select.select([self._process.stdout], [], [], self.limit)

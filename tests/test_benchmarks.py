@@ -132,6 +132,9 @@ def test_a_process_that_has_ended_is_started_again(tmp_path: Path) -> None:
         with pytest.raises(Failed, match="OUT OF MEMORY"):
             worker("about")
         assert worker.has_ended
+        with pytest.raises(Failed, match="OUT OF MEMORY"):  # there is no other word of it
+            worker("about")
+        worker.close()
         with pytest.raises(Failed, match="has ended"):
             worker("about")
         worker.restart()
