@@ -7,7 +7,7 @@ import struct
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import compress, islice
+from itertools import chain, compress, islice
 from operator import eq, not_
 from typing import Any, NamedTuple
 
@@ -49,13 +49,23 @@ def write_values(sink: Sink, values: Values) -> dict[str, Trees]:
 
 def most_records(values: Values) -> int:
     """How many records `write_values` writes at most."""
-    # A leaf of theirs is full, with 30 items or more, and there are fewer nodes than leaves. Most
-    # posting lists are one record.
     columns: Iterable[Iterable[Any]] = (values.licenses, *values.dates.values())
-    most = sum(4 * len(set(column)) + len(values) // 20 + 10 for column in columns)
-    combinations = set(values.categories)
+    most = sum(_most(len(values), len(set(column)), len(values)) for column in columns)
     keywords = sum(map(len, values.categories))
-    return most + 5 * len(combinations) + (len(values) + keywords) // 20 + 100
+    combinations = set(values.categories)
+    several = len(set(chain.from_iterable(combinations)))
+    return most + _most(len(values), several, keywords) + len(combinations)
+
+
+def _most(count: int, entries: int, postings: int) -> int:
+    """How many records an index has at most, of so many documents and posting lists, which have so
+    many docids in all."""
+    # All leaves are full, with 30 entries or more of the forward tree, 60 of the others, or 120
+    # docids, and there are fewer nodes than leaves. A posting list of one leaf is one record; of
+    # those that are longer, three for the rounding.
+    return (
+        entries + 2 * (entries // 30 + count // 60 + postings // 120) + 3 * (postings // 120) + 20
+    )
 
 
 def write_names(
