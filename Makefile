@@ -29,8 +29,9 @@ lint: $(STAMP)  ## check style and types
 bench: $(STAMP)  ## time everything against the peers, five minutes
 	$(BIN)/python -m benchmarks --sizes 10k 100k --bars
 
-bench-full: $(STAMP)  ## the same up to a million packages, and write docs/benchmarks.md
+bench-full: $(STAMP)  ## the same up to a million packages, and write docs/benchmarks.md and limits.md
 	$(BIN)/python -m benchmarks --sizes 10k 100k 1m --limit 900 --bars --work .bench --resume --docs docs
+	$(BIN)/python -m benchmarks.limits --docs docs
 
 bench-refresh: $(STAMP)  ## a refresh of a thousand packages, against the ideal
 	$(BIN)/python -m benchmarks.refreshing

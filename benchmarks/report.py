@@ -237,7 +237,8 @@ def _bars(board: Board) -> str:
         return ""
     return (
         "## Bars\n\nWhat was aimed at, before it was built: SQLite's time / ours (the sqlite-utils "
-        "command's, where whole processes are compared), at least.\n\n"
+        "command's, where whole processes are compared), at least. What stands in the way of loads "
+        "and changes is on [a page of its own](limits.md).\n\n"
         + _table(["", "packages", "bar", "found", ""], lines)
     )
 

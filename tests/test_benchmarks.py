@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from authdb.loaders import Loader
+from benchmarks import limits
 from benchmarks.bars import BARS
 from benchmarks.data import FREQUENT, PHRASE, RARE, batch_file, packages, packages_file
 from benchmarks.harness import Board, Failed, Worker, failure
@@ -242,3 +244,14 @@ def test_a_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
 def test_tasks_are_told_apart() -> None:
     """No two rows are the same measurement under another name."""
     assert len({(task.key, task.own) for task in TASKS}) == len(TASKS)
+
+
+def test_what_limits_writing_is_taken_apart(tmp_path: Path) -> None:
+    """Each part that is named has its time, and together they are less than the whole."""
+    words = f"--size 6000 --turns 1 --docs {tmp_path}".split()
+    subprocess.run([sys.executable, "-m", "benchmarks.limits", *words], cwd=ROOT, check=True)
+    page = (tmp_path / "limits.md").read_text()
+    rows = dict(re.findall(r"^\| (\w[^|]*) \| ([0-9.]+) \|$", page, re.MULTILINE))
+    assert {title for _, _, title in limits.PARTS} < set(rows)
+    assert all(float(value) > 0 for value in rows.values())
+    assert re.search(r"\| records written \| [1-9][0-9]* \| [0-9,]+ \|", page)
