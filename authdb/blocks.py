@@ -38,7 +38,7 @@ def block_in(data: bytes, first: int) -> Block | None:
 
     try:
         found = _decoder().decode_lines(data)
-    except (DecodeError, RecursionError):
+    except (DecodeError, RecursionError, UnicodeDecodeError):
         return None
     ends = data.count(b"\n")
     # Else the decoder would also take two records on one line, or a record on two.
@@ -55,10 +55,12 @@ def block_in(data: bytes, first: int) -> Block | None:
 
 def _checked(given: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]] | None:
     try:
-        columns = {name: COLUMN[name](values) for name, values in given.items() if any(values)}
+        columns = {
+            name: COLUMN[name](values)
+            for name, values in given.items()
+            if any(values) or set(map(type, values)) != {type(None)}
+        }
     except REFUSED:
-        return None
-    if not all(columns["title"]):
         return None
     updates = columns.pop("last_update", None)
     if updates is None:

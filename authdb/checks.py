@@ -104,14 +104,29 @@ QUICK: Mapping[str, Callable[[Any], Any]] = {name: _quick(field) for name, field
 
 def _column(field: Field) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """As `_quick`, of the values of a field in many records, each of a type that it may have or
-    None; what it gives is empty where there is no value, also of a field that needs one."""
+    None; what it gives is empty where there is no value."""
+    column = _column_of(field)
+    return _all_there(column) if field.required else column
+
+
+def _all_there(column: Callable[[Sequence[Any]], Sequence[Any]]) -> Any:
+    def whole(values: Sequence[Any]) -> Sequence[Any]:
+        found = column(values)
+        if not all(found):
+            raise LookupError("a record without a value that it needs")
+        return found
+
+    return whole
+
+
+def _column_of(field: Field) -> Callable[[Sequence[Any]], Sequence[Any]]:
     quick = QUICK[field.name]
     if field.kind in _OF_PATTERN:
         return _column_of_pattern(*_OF_PATTERN[field.kind], quick)
     if field.kind in _OF_TEXT:
         return _column_of_text(_OF_TEXT[field.kind], quick)
     if field.structured:
-        return lambda values: [quick(value) if value else () for value in values]
+        return lambda values: [() if value is None else quick(value) for value in values]
     known = _KNOWN[field.name].__getitem__
     if field.kind in _SEVERAL:
         return lambda values: list(map(known, [tuple(value or ()) for value in values]))

@@ -40,7 +40,7 @@ ON_CONFLICT = {
     "error": "refuse the file",
 }
 
-# So many records pass between two calls of ``progress``.
+# So many records that come one by one pass between two calls of ``progress``.
 _STEP = 200
 # So many packages of the database are looked at before those that ZODB keeps in memory are let go.
 _LOOKED_AT = 2000
@@ -102,18 +102,19 @@ def load(
     :param note: what the history says; None for the files' names and the counts
     :param progress: called with what is being done (the name of the file that is read, or such as
         "writing the packages"), how much of it is done, and of how much (None if that is not
-        known): every 200 records, at the end of each file, and while all is written
+        known): every few hundred records, at the end of each file, and while all is written
     :param processes: with 2, a second process helps where many packages are loaded into a
         database that has none
     :raises LoadError: all mistakes of all files
     :raises AuthDBError: a file that cannot be read, or an ``on_conflict`` that is unknown
-    :raises DatabaseError: the database cannot be written
+    :raises DatabaseError: the database cannot be written, or was changed while the files were read
     """
     _known_way(on_conflict)
     if db.read_only and not dry_run:  # said before hours of reading, not after
         raise DatabaseReadOnly(db.path, "it was opened for reading only")
     loaders = [loaders] if isinstance(loaders, Loader) else list(loaders)
     session, root = db._session, db._root
+    generation = root["generation"]
     folder = None if db.read_only else db.path
     draft: Path | None = None
 
@@ -133,6 +134,12 @@ def load(
         note = note or f"load {_listed(loaders)}: {counts}"
         if dry_run:
             return counts
+        if root["generation"] != generation:  # by ``progress``, or another thread
+            raise DatabaseError(
+                db.path or "the database",
+                "it was changed while the files were read, and nothing of them was written: load "
+                "them again",
+            )
         if len(batch) < (bulk.MANY if empty else _MERGED):
             _one_by_one(db, batch, note)
         elif batch.builder is not None:

@@ -237,8 +237,8 @@ class Loader:
         self._seen.update(zip(names, block.numbers, strict=True))
         if names != block.spelled:
             for name, number, spelling in zip(names, block.numbers, block.spelled, strict=True):
-                if name != spelling:
-                    self._seen[name] = number, spelling
+                if name != spelling.strip():
+                    self._seen[name] = number, spelling.strip()
         return True
 
     def _look_closer(self, number: int, record: object) -> dict[str, Any] | None:

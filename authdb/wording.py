@@ -2,7 +2,7 @@
 
 What comes out is what zope.index would have made of the same texts: a lexicon, for each word where
 it occurs how often, and for each document its words. Half of the time that a catalog takes is spent
-here, so `authdb.building` has it done by a second process.
+here; where there are many, by a second process (see `authdb.worker`).
 """
 
 from __future__ import annotations

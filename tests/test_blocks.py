@@ -17,7 +17,7 @@ from test_checks import ORDINARY, VALUES
 
 from authdb import AuthDB, loaders
 from authdb.blocks import Block, block_in
-from authdb.exceptions import InvalidValue, LoadError
+from authdb.exceptions import DatabaseError, InvalidValue, LoadError
 from authdb.importing import load
 from authdb.inscribing import Inscriber
 from authdb.loaders import Loader
@@ -147,6 +147,37 @@ def test_two_spellings_of_one_name_are_found_across_blocks() -> None:
     ]
 
 
+@pytest.mark.parametrize("among", [0, 30])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(b'{"name": "", "title": "T"}', b'{"name": " ", "title": "T"}'),
+        *(b'{"name": "x", "title": ""}', b'{"name": "x", "title": " "}'),
+        *(b'{"name": "x", "title": "caf\xe9"}', b'{"name": "x", "title": "T", "releases": 0}'),
+        b'{"name": "x", "title": "T", "releases": {}}',
+        b'{"name": "x", "title": "T", "vulnerabilities": ""}',
+        b'{"name": "x", "title": "T", "sources": false}',
+    ],
+)
+def test_a_record_that_is_wrong_in_one_value_only_is_told_of(wrong: bytes, among: int) -> None:
+    """Alone, and in the second of several blocks, of which all other records are right."""
+    right = [b'{"name": "p%d", "title": "P"}' % number for number in range(among)]
+    data = b"\n".join([*right, wrong])
+    with mock.patch.object(loaders, "BLOCK_BYTES", 400):
+        found, problems, position = taken(data, "pieces")
+    assert (found, problems, position) == taken(data, "numbered")
+    assert [problem.where for problem in problems] == [f"line {among + 1}"]
+
+
+def test_blanks_around_a_name_are_not_a_spelling_of_it() -> None:
+    rows = [b'{"name": " a", "title": "A"}', b'{"name": "a", "title": "A"}']
+    with mock.patch.object(loaders, "BLOCK_BYTES", 20):
+        _, problems, _ = taken(b"\n".join(rows), "pieces")
+    assert [str(problem) for problem in problems] == [
+        "line 2: name: 'a' is also in line 1: keep one of the two"
+    ]
+
+
 # -- records ---------------------------------------------------------------------------------
 
 
@@ -218,3 +249,20 @@ def test_what_a_database_knows_is_met_though_it_comes_in_a_block() -> None:
                 ),
             )
         assert "r" not in db and db.check() == []
+
+
+@pytest.mark.parametrize("there", [0, 100])
+def test_a_database_that_is_changed_while_files_are_read_is_told_of(there: int) -> None:
+    """Nothing of the change is lost, and nothing of the files is there."""
+    rows = [{"name": f"p{number}", "title": "P"} for number in range(4000)]
+    with AuthDB.in_memory() as db:
+        load(db, ndjson([{"name": f"q{number}", "title": "Q"} for number in range(there)]))
+
+        def meddle(what: str, done: int, total: int | None) -> None:
+            if "p5" not in db:
+                db.add(Package("p5", "another"))
+
+        with pytest.raises(DatabaseError, match="was changed while the files were read"):
+            load(db, ndjson(rows), progress=meddle)
+        assert len(db) == there + 1 and db["p5"].title == "another"
+        assert db.check() == []
