@@ -120,6 +120,15 @@ class _Connection(Connection):
     def _store_objects(self, writer: Any, transaction: Any) -> None:
         super()._store_objects(self._writer.instead_of(writer), transaction)
 
+    #: Called where objects were put back as they were before in the open transaction, or before it.
+    taken_back: Callable[[], None] | None = None
+
+    def _abort(self) -> None:
+        # Of the whole transaction, or back to a savepoint.
+        super()._abort()
+        if self.taken_back is not None:
+            self.taken_back()
+
     def _tpc_cleanup(self) -> None:
         # The end of every transaction, whether it was finished or given up.
         super()._tpc_cleanup()
@@ -326,6 +335,10 @@ def explain(error: Exception, path: object) -> AuthDBError:
             errno.EFBIG: "the file would be larger than the system allows",
         }.get(error.errno or 0)
         return DatabaseError(path, what or f"the system says: {error.strerror or error}")
+    if isinstance(error, ConflictError):
+        return DatabaseError(
+            path, "others have changed it meanwhile: nothing was written; try again"
+        )
     if isinstance(error, _OF_DAMAGE) or (
         type(error).__module__ in ("_pickle", "pickle", "struct", "ZODB.FileStorage.format")
     ):

@@ -246,7 +246,9 @@ class AuthDB(Reading):
             changes.edited.setdefault(id(package), edited)
             package.become(draft)
             changes.docids.add(docid)
-        return package
+        # It is another object where the files had to be opened again to find out whether the change
+        # was kept.
+        return package if package._p_jar is self._root._p_jar else self.objects[docid]
 
     def remove(self, name: str) -> None:
         """Remove a package. Its docid is not given to another.

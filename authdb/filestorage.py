@@ -70,6 +70,7 @@ class OneFile(FileStorage):
     - believes its index only if that is as it was saved;
     - cuts nothing off that holds whole transactions, as ZODB does after a flipped length;
     - reads on from the file that it has opened when a pack puts another in its place;
+    - reads, stores and finds many records in a fraction of the time;
     - has a packed file on disk before that takes the place of the other.
     """
 
@@ -90,9 +91,6 @@ class OneFile(FileStorage):
             # be dated in any year.
             self._ltid = self._last_whole_transaction()
             self._ts = TimeStamp(self._ltid)
-            # Where the records of the open transaction are. As a dict, a transaction of millions
-            # takes ten times the memory.
-            self._tindex = fsIndex()
             if read_only:
                 self._keep_at_hand(path)
         except BaseException:
@@ -326,12 +324,14 @@ class OneFile(FileStorage):
             _put(self._tindex._data, places)
             self.set_max_oid(max(self._oid, *records))
 
+    def _newIndexes(self) -> tuple[Any, Any]:  # noqa: N802 - ZODB calls it so
+        # Of the open transaction ZODB would have a dict, which takes ten times the
+        # memory where there are millions of records.
+        return _Positions(), _Positions()
+
     def _finish_finish(self, tid: bytes) -> None:
-        # ZODB would put one object after the other into its index: here it finds none.
-        written, self._tindex = self._tindex, fsIndex()
         try:
             super()._finish_finish(tid)
-            _put(self._index._data, written._data)
         except BaseException:
             self._is_saved = True  # the file may have what the index has not: it is not to be kept
             raise
@@ -390,6 +390,16 @@ class _Upto:
         return bytes(self.whole.read(max(0, min(size, self._end - self.tell()))))
 
 
+class _Positions(fsIndex):
+    """Where records are, by oid. Those of a transaction come by the thousand, not one by one."""
+
+    def update(self, mapping: Any) -> None:
+        if isinstance(mapping, fsIndex):
+            _put(self._data, mapping._data)
+        else:
+            super().update(mapping)
+
+
 def _put(data: Any, places: Any) -> None:
     """Put positions into the ``data`` of an fsIndex: those that another has, or as it has them."""
     for start, some in places.items():
@@ -430,7 +440,7 @@ def _load_index(path: Path) -> tuple[fsIndex, int] | None:
     if zlib.crc32(found[:-4]).to_bytes(4, "big") != found[-4:]:
         return None
     unpickler = Unpickler(BytesIO(found))
-    end, index = unpickler.load(), fsIndex()
+    end, index = unpickler.load(), _Positions()
     while part := unpickler.load():
         oids, places = part  # the first six bytes of oids, and the places by the last two
         index._data[oids] = fsBucket().fromString(places)

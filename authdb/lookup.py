@@ -15,7 +15,8 @@ from authdb.nodes import head, loaded, number_of, reference_of
 
 __all__ = ["Lookup"]
 
-#: So many nodes are remembered; a tree of a million packages has some two hundred.
+#: So many nodes are remembered: a tree of a million packages has some two hundred, and each long
+#: posting list has one.
 _MOST = 1000
 
 
@@ -34,9 +35,12 @@ class Lookup:
         self._nodes: dict[bytes, tuple[int | None, Any]] = {}
         #: Those that are known to be what the newest transaction left.
         self._sure: dict[bytes, Any] = {}
+        #: What was asked for last and not remembered, and where it was then.
+        self._missed: tuple[bytes, int | None] = b"", None
 
     def kept(self, oid: bytes) -> Any:
-        """The state of a node that is remembered, if it is still what is stored; else None."""
+        """The state of a node that is remembered, if it is still what is stored; else None, and
+        whoever reads it then may `keep` it."""
         storage = self._storage
         if storage._ltid != self._tid or storage._file is not self._file:
             self._sure.clear()
@@ -45,19 +49,24 @@ class Lookup:
             self._tid, self._file = storage._ltid, storage._file
         state = self._sure.get(oid)
         if state is None:
+            now = storage.place(oid)
             place, state = self._nodes.get(oid, (None, None))
-            if state is None or place != storage.place(oid):
+            if state is None or place != now:
+                # It counts as read from there, also if another thread commits before it is read.
+                self._missed = oid, now
                 return None
             self._sure[oid] = state
         return state
 
     def keep(self, oid: bytes, state: Any) -> None:
-        """Remember the state of a node of several parts, which was just read."""
-        if len(self._nodes) == _MOST:
+        """Remember the state of a node of several parts, which was read after `kept` was asked."""
+        missed, place = self._missed
+        if missed != oid:
+            return
+        if len(self._nodes) >= _MOST and oid not in self._nodes:
             self._nodes.clear()
             self._sure.clear()
-        self._nodes[oid] = self._storage.place(oid), state
-        self._sure[oid] = state
+        self._nodes[oid] = place, state
 
     def get(self, oid: bytes, kind: Any, key: Any) -> Any:
         """The value of ``key`` in a tree of keys and values, as its ``get`` gives it."""

@@ -53,6 +53,16 @@ class Changes:
         #: Packages whose fields were set, by their id(). ZODB says only once in a transaction that
         #: an object changes, so each has to be looked at.
         self.edited: dict[int, Edited] = {}
+        #: Those of which it is not known what is indexed, nor whether they are still there, since
+        #: objects were put back as they were at a savepoint.
+        self.unsure: set[int] = set()
+        self.taken_back = False  # whether that was ever so
+
+    def take_back(self) -> None:
+        """Note that objects were put back."""
+        self.taken_back = True
+        self.unsure |= self.docids
+        self.edited = {key: Edited(edit.package) for key, edit in self.edited.items()}
 
     def kinds(self, packages: Any, moved: bool) -> Mapping[str, Iterable[int]]:
         """The docids by what became of them (see `authdb.generations.KINDS`).
@@ -62,7 +72,7 @@ class Changes:
         """
         if self.merged is not None:
             return self.merged
-        if not moved:
+        if not (moved or self.taken_back):
             return {"changed": self.docids}
         left = {docid for docid in self.docids if docid in packages}
         return {
@@ -93,6 +103,7 @@ class Session:
         for database in (pair.objects, pair.catalogs):
             assert database is not None
             database.connection.guard = self._guard
+            database.connection.taken_back = self._taken_back
 
     @property
     def path(self) -> Path | None:
@@ -216,6 +227,11 @@ class Session:
         if isinstance(obj, Package):
             self.changes.edited.setdefault(id(obj), Edited(obj))
 
+    def _taken_back(self) -> None:
+        """Called by ZODB when objects were put back as they were."""
+        if self.changes is not None:
+            self.changes.take_back()
+
     def index_edited(self) -> None:
         """Index the packages whose fields were set in the open transaction."""
         for docid, package, indexed in self._edits():
@@ -226,10 +242,11 @@ class Session:
         """The packages that are to be indexed anew, with their docids and what is indexed of them
         now; from here on they count as indexed."""
         found: list[tuple[int, Package, dict[str, Any] | None]] = []
-        if self.changes is None or not self.changes.edited:
+        if self.changes is None or not (self.changes.edited or self.changes.unsure):
             return found
-        moved = self._has_moved
+        moved = self._has_moved or self.changes.taken_back
         for key, (package, indexed, docid) in list(self.changes.edited.items()):
+            package._p_activate()  # after a savepoint ZODB may have let go of what it holds
             if vars(package) == indexed:
                 continue
             if docid is None or moved:
@@ -238,7 +255,21 @@ class Session:
                 self.changes.docids.add(docid)
                 found.append((docid, package, indexed))
             self.changes.edited[key] = Edited(package, dict(vars(package)), docid)
-        return found
+        return found + self._unsure({docid for docid, _, _ in found})
+
+    def _unsure(self, known: set[int]) -> list[tuple[int, Package, None]]:
+        """Of the packages that were put back those that are there and not ``known``, to be indexed
+        whatever is indexed of them; of those that are not there any longer, nothing is left."""
+        assert self.changes is not None
+        unsure, self.changes.unsure = self.changes.unsure, set()
+        packages, end = self.root["packages"], self.root["next_docid"] if unsure else 0
+        self.changes.docids -= {docid for docid in unsure if docid >= end}
+        there = [docid for docid in sorted(unsure - known) if docid < end and docid in packages]
+        for docid in there:
+            package = packages[docid]
+            package._p_activate()
+            self.changes.edited[id(package)] = Edited(package, dict(vars(package)), docid)
+        return [(docid, packages[docid], None) for docid in there]
 
     @property
     def _has_moved(self) -> bool:

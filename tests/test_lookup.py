@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import transaction
 from BTrees.IOBTree import IOBTree
+from BTrees.OIBTree import OIBTree
 from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 
 from authdb import AuthDB, Package
 from authdb.exceptions import DatabaseDamaged, DatabaseError
 from authdb.generations import Docids
+from authdb.lookup import Lookup
 from authdb.storage import MyZODB
 
 
@@ -197,7 +200,7 @@ def test_what_another_connection_changed_meanwhile_is_not_lost(db: AuthDB, count
                 db.update(f"package-{number}", version="1")
             edit(1, "theirs")  # that of package-0
 
-    with pytest.raises(DatabaseError, match="ConflictError"):
+    with pytest.raises(DatabaseError, match=r"others have changed it meanwhile.*try again"):
         change()
     assert (db["package-0"].title, db["package-0"].version) == ("theirs", None)
     with db.transaction():
@@ -222,6 +225,104 @@ def test_many_updates_around_a_savepoint(db: AuthDB) -> None:
             db.update(f"package-{number}", license="ISC", last_release="2024-01-02")
     assert (len(db.find("license == 'MIT'")), len(db.find("license == 'ISC'"))) == (0, 100)
     assert db.check() == []
+
+
+@pytest.fixture
+def licensed(db: AuthDB) -> AuthDB:
+    """A database of 300 packages, all under one licence."""
+    with db.transaction():
+        for package in packages(300):
+            package.license = "MIT"
+            db.add(package)
+    return db
+
+
+def licenses(db: AuthDB) -> tuple[int, int]:
+    """How many packages are found under the licence of all, and under another."""
+    return len(db.find("license == 'MIT'")), len(db.find("license == 'ISC'"))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("many", [1, 50])
+def test_an_edited_package_that_zodb_lets_go_of_stays_in_the_catalog(
+    licensed: AuthDB, many: int, asked: bool
+) -> None:
+    """What is put aside at a savepoint counts as unchanged, and may leave the memory."""
+    db = licensed
+    with db.transaction():
+        for number in range(many):
+            db.update(f"package-{number}", license="ISC")
+        if asked:
+            assert licenses(db) == (300 - many, many)
+        db._pair.manager.savepoint()
+        db._pair.objects.connection.cacheMinimize()  # type: ignore[union-attr]
+        assert licenses(db) == (300 - many, many) or not asked
+    assert licenses(db) == (300 - many, many)
+    assert db.check() == []
+
+
+def test_an_edit_that_is_taken_back_object_by_object(licensed: AuthDB) -> None:
+    db = licensed
+    with db.transaction():
+        db.update("package-1", license="ISC")
+        db["package-1"]._p_invalidate()
+    assert licenses(db) == (300, 0)
+    assert db.check() == []
+
+
+def rolled_back(db: AuthDB, before: Any, after: Any) -> None:
+    """A transaction of which what comes ``after`` a savepoint is taken back."""
+    with db.transaction():
+        before()
+        savepoint = db._pair.manager.savepoint()
+        after()
+        savepoint.rollback()
+
+
+def test_a_savepoint_takes_back_what_was_indexed_since(licensed: AuthDB) -> None:
+    """Whatever a question has indexed, or a removal has unindexed, between the two."""
+    db = licensed
+    rolled_back(db, lambda: db.update("package-1", license="ISC"), lambda: licenses(db))
+    assert licenses(db) == (299, 1) and db.check() == []
+    rolled_back(db, lambda: db.update("package-2", license="ISC"), lambda: db.remove("package-2"))
+    assert licenses(db) == (298, 2) and db.check() == []
+    rolled_back(
+        db, lambda: licenses(db), lambda: db.update("package-3", license="ISC", name="other")
+    )
+    assert licenses(db) == (298, 2) and db.check() == [] and "package-3" in db
+    rolled_back(db, lambda: db.remove("package-4"), lambda: db.add(packages(5)[4]))
+    assert licenses(db) == (297, 2) and db.check() == [] and "package-4" not in db
+
+
+def test_a_change_that_a_savepoint_took_back_is_not_told_of(licensed: AuthDB) -> None:
+    db = licensed
+    rolled_back(db, lambda: None, lambda: db.add(Package("new", "New")))
+    assert "new" not in db and db.check() == []
+    rolled_back(
+        db, lambda: db.update("package-1", title="Other"), lambda: db.add(Package("new", "New"))
+    )
+    db.undo()
+    assert db["package-1"].title != "Other" and db.check() == []
+
+
+def test_a_node_that_is_rewritten_while_it_is_read_is_not_remembered(tmp_path: Path) -> None:
+    """Another thread may commit between the look at where a node is and the reading of it."""
+    with MyZODB(tmp_path / "x.fs") as database:
+        tree = database.dbroot["tree"] = OIBTree({f"{n:06}": n for n in range(4000)})
+        database.connection.transaction_manager.commit()
+        lookup, kind, oid = Lookup(database.storage), OIBTree, tree._p_oid
+        read = database.storage.newest
+
+        def late(of: bytes) -> bytes:
+            found = bytes(read(of))
+            if of == oid and len(tree) == 4000:
+                tree.update({f"{n:06}": n for n in range(4000, 40_000)})
+                database.connection.transaction_manager.commit()
+            return found
+
+        with mock.patch.object(database.storage, "newest", late):
+            lookup.number(oid, kind, "000000")
+        assert lookup.number(oid, kind, "030000") == 30_000
 
 
 def test_a_package_of_a_past_state_and_a_damaged_one(folder: Path) -> None:
