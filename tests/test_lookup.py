@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -365,3 +367,23 @@ def test_a_package_that_is_read_knows_what_zodb_knows_of_it(folder: Path) -> Non
         assert package._p_estimated_size in range(len(record) - 64, len(record) + 64)
         assert vars(package) == twin._reader.getState(record)
         twin.close()
+
+
+def test_a_package_of_a_change_that_was_kept_after_all_can_be_read(folder: Path) -> None:
+    """The catalog could not be synced: the files are opened again, and the objects are new ones."""
+    real, calls = os.fsync, 0
+
+    def sync(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # the first is that of the objects
+            raise OSError(errno.EIO, "the disk is tired")
+        real(handle)
+
+    with AuthDB.create(folder) as db:
+        db.add(Package("one", "One"))
+        with mock.patch("ZODB.FileStorage.FileStorage.fsync", sync):
+            package = db.update("one", title="Other")
+        assert calls >= 2
+        assert package.title == "Other" and package is db["one"]
+        assert db.check() == []
