@@ -27,7 +27,7 @@ from authdb.sinks import FileSink, StorageSink
 from authdb.wording import Written
 from authdb.worker import TEXTS, Apart, Here
 
-__all__ = ["Builder", "Progress", "fits", "put_in_place"]
+__all__ = ["Builder", "Progress", "fits", "put_in_place", "without_collecting"]
 
 #: Called with what is being done, how much of it is done, and of how much (None if not known).
 Progress = Callable[[str, int, "int | None"], object]
@@ -151,7 +151,7 @@ class Builder:
             if progress is not None:
                 progress("building the catalog", done, len(catalog))
 
-        with _without_collecting():
+        with without_collecting():
             catalog, shell, gathered = new_catalog(), Shell(sink), self.gathered
             told(0)
             names = write_names(sink, gathered.docids, gathered.names, gathered.by_name())
@@ -183,7 +183,7 @@ class Builder:
 
 
 @contextmanager
-def _without_collecting() -> Iterator[None]:
+def without_collecting() -> Iterator[None]:
     """Inside no garbage is looked for: millions of objects are made here, none in a cycle."""
     was = gc.isenabled()
     gc.disable()

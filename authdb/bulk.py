@@ -11,9 +11,7 @@ which references to other records stand in place of objects.
 from __future__ import annotations
 
 import pickle
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from io import BytesIO
 from itertools import chain, islice, pairwise
 from operator import itemgetter
@@ -22,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from ZODB.serialize import ObjectWriter
 from ZODB.utils import p64, u64
 
-from authdb.nodes import node, pickled
+from authdb.nodes import head, node, pickled, reference
 
 __all__ = ["MANY", "Ref", "Shell", "Sink", "record", "tree", "tree_of_pickles"]
 
@@ -99,25 +97,12 @@ def _referring(flat: tuple[Any, ...]) -> bytes:
     return pickled(tuple(bare), kinds.pop()) + b"."
 
 
-@lru_cache(maxsize=100)
-def _head(kind: type) -> bytes:
-    """What the record of each object of this class begins with."""
-    return pickle.dumps(kind, _PROTOCOL)
-
-
 def record(kind: type, state: Any) -> bytes:
     """The record of an object.
 
     :param state: what its ``__getstate__`` would give; a `Ref` in it becomes a reference
     """
-    return _head(kind) + _with_references(state)
-
-
-@lru_cache(maxsize=100)
-def _reference_to(kind: type) -> tuple[bytes, bytes]:
-    """What stands before and after the oid in a pickled reference to an object of this class."""
-    name = f"c{kind.__module__}\n{kind.__qualname__}\n".encode()
-    return b"C\x08", name + b"\x86Q"
+    return head(kind) + _with_references(state)
 
 
 # -- trees -----------------------------------------------------------------------------------
@@ -148,7 +133,7 @@ def tree(
     several = 1 if leaf.__name__.endswith("Set") else 2  # what an item takes in a leaf's state
     flat = iter(items if several == 1 else chain.from_iterable(items))
     if leaf is kind:
-        return _store(sink, kind, _head(kind) + _plain(tuple(flat))[:-1] + b"\x85.", oid)
+        return _store(sink, kind, head(kind) + _plain(tuple(flat))[:-1] + b"\x85.", oid)
     slices = _slices(flat, several * kind.max_leaf_size)
     first = next(slices, ())
     dump: Callable[[Any], bytes] = _referring if references else _plain
@@ -194,7 +179,7 @@ def _grow(
         return _store(sink, kind, record(kind, None), oid)
     second = next(slices, ())
     if not second:  # a tree of one leaf has it within
-        return _store(sink, kind, _head(kind) + dump(first)[:-1] + b"\x85\x85\x85.", oid)
+        return _store(sink, kind, head(kind) + dump(first)[:-1] + b"\x85\x85\x85.", oid)
     keys: list[Any] = []
     leaves = list(_leaves(sink, kind, chain((first, second), slices), dump, key, keys))
     return _above(sink, kind, keys, leaves, oid)
@@ -215,19 +200,18 @@ def _leaves(
 ) -> Iterator[Ref]:
     """Write the leaves, each of which leads to the next; ``keys`` gets the first key of each."""
     leaf = kind._bucket_type
-    head, store, new_oid = _head(leaf), sink.store, sink.new_oid
-    before, after = _reference_to(leaf)
+    begin, store, new_oid = head(leaf), sink.store, sink.new_oid
     oid, items = new_oid(), next(slices)
     for following in slices:
         keys.append(key(items))
         after_it = new_oid()
         # The pickle of (items, next leaf), put together: for the sake of that one reference a
         # pickler would have to ask about each of the items.
-        store(oid, head + dump(items)[:-1] + before + _pack(after_it) + after + b"\x86.")
+        store(oid, begin + dump(items)[:-1] + reference(p64(after_it), leaf) + b"\x86.")
         yield Ref(oid, leaf)
         oid, items = after_it, following
     keys.append(key(items))
-    store(oid, head + dump(items)[:-1] + b"\x85.")
+    store(oid, begin + dump(items)[:-1] + b"\x85.")
     yield Ref(oid, leaf)
 
 
@@ -303,6 +287,3 @@ class Shell:
     def db(self) -> Shell:
         """As ObjectWriter asks a connection for it."""
         return self
-
-
-_pack = struct.Struct(">Q").pack

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 from authdb import bulk
 from authdb.blocks import Block
-from authdb.building import Builder, Progress
+from authdb.building import Builder, Progress, without_collecting
 from authdb.database import AuthDB
 from authdb.dates import PartialDate, first_day
 from authdb.drafting import Batch
@@ -126,7 +125,7 @@ def load(
     empty = not (dry_run or root["packages"])
     with (
         _told(db.path or "the database"),
-        _without_collecting(),
+        without_collecting(),
         ExitStack() as stack,
         Batch(root, folder, builder if empty else None, bulk.MANY) as batch,
     ):
@@ -173,7 +172,7 @@ def load_new(
     _known_way(on_conflict)
     folder = Path(folder)
     loaders = [loaders] if isinstance(loaders, Loader) else list(loaders)
-    with _told(folder), _without_collecting(), made(folder), aside(folder) as draft:
+    with _told(folder), without_collecting(), made(folder), aside(folder) as draft:
         from authdb.storing import found
 
         with Batch({}, draft, lambda: Builder(processes, draft, _are_many(loaders))) as batch:
@@ -194,18 +193,6 @@ def _told(path: object) -> Iterator[None]:
         yield
     except OSError as error:
         raise explain(error, path) from error
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Inside no garbage is looked for: of all that is read, nothing refers to itself."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _known_way(on_conflict: str) -> None:

@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any
 
 __all__ = [
+    "count_in",
     "docid_in",
     "flat",
     "head",
@@ -353,17 +354,29 @@ def _pickled_number(number: int) -> bytes:
 # What a new document adds to a posting list is the same for most of its words: it is pickled once.
 
 
+#: A docid, and a count below 256 or not, as pickled.
+_FEW = struct.Struct("<cicB")
+_MANY = struct.Struct("<cici")
+
+
 def item(docid: int, count: int | None = None) -> bytes:
     """A docid, as pickled in the leaf of a set; or a docid and a count, in that of a tree."""
     if count is None:
         return _pickled_number(docid)
     # An int is as good as the float that ZODB writes: the tree takes both.
-    return _pickled_number(docid) + (b"K%c" % count if count < 256 else _pickled_number(count))
+    if count < 256:
+        return _FEW.pack(b"J", docid, b"K", count)
+    return _MANY.pack(b"J", docid, b"J", count)
 
 
 def docid_in(pickled: bytes) -> int:
     """The docid of an `item`."""
     return int.from_bytes(pickled[1:5], "little")
+
+
+def count_in(pickled: bytes) -> int:
+    """The count of an `item` that has one."""
+    return int.from_bytes(pickled[6:], "little")
 
 
 def items_of(pickled: Iterable[bytes], step: int) -> dict[int, Any]:

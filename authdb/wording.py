@@ -7,7 +7,6 @@ here; where there are many, by a second process (see `authdb.worker`).
 
 from __future__ import annotations
 
-import struct
 from array import array
 from bisect import bisect_left
 from collections import Counter
@@ -26,6 +25,8 @@ from zope.index.text.widcode import decode, encode
 
 from authdb.bulk import Ref, Sink, tree, tree_of_pickles
 from authdb.indexes import PackageLexicon
+from authdb.nodes import count_in, docid_in
+from authdb.nodes import item as item_of
 
 __all__ = ["Words", "Written", "words_in", "words_of"]
 
@@ -99,8 +100,8 @@ class Written(NamedTuple):
 
 class _Postings(dict[str, list[bytes]]):
     """word -> its number, as `zope.index.text.widcode` encodes it, and behind that its posting
-    list: an `_item` for each document that it is in. A new word gets the next number; a word that
-    is too common to be indexed has an empty list.
+    list: an item (see `authdb.nodes.item`) for each document that it is in. A new word gets the
+    next number; a word that is too common to be indexed has an empty list.
 
     It is one list, not two, since to look up a word that is not met often costs as much as all else
     that is done with it.
@@ -123,34 +124,10 @@ class _Postings(dict[str, list[bytes]]):
         return list(islice(self.values(), len(_STOP_WORDS), None))
 
 
-#: A docid, and a count below 256 or not, as pickled: what a leaf of a posting list has of them. So
-#: what all the words of a document say of it is pickled once.
-_FEW = struct.Struct("<cicB")
-_MANY = struct.Struct("<cici")
-
-
-def _item(docid: int, count: int) -> bytes:
-    """A document in a posting list, in which the word occurs ``count`` times."""
-    # An int is as good as the float that ZODB writes: the tree takes both.
-    if count < 256:
-        return _FEW.pack(b"J", docid, b"K", count)
-    return _MANY.pack(b"J", docid, b"J", count)
-
-
-def _docid(item: bytes) -> int:
-    docid: int = _FEW.unpack_from(item)[1]
-    return docid
-
-
-def _count(item: bytes) -> int:
-    count: int = (_FEW if len(item) == _FEW.size else _MANY).unpack(item)[3]
-    return count
-
-
 def _count_again(docid: int, again: Iterable[list[bytes]]) -> None:
     """Count once more the last document of these posting lists, some of which come repeatedly."""
     for posting in again:
-        posting[-1] = _item(docid, _count(posting[-1]) + 1)
+        posting[-1] = item_of(docid, count_in(posting[-1]) + 1)
 
 
 class Words:
@@ -183,7 +160,7 @@ class Words:
             postings = list(filter(None, map(posting_of, words)))
             pieces.append(b"".join(map(code_of, postings)))
             lengths.append(len(postings))
-            item = _FEW.pack(b"J", docid, b"K", 1)
+            item = item_of(docid, 1)
             again = []
             for posting in postings:
                 if posting[-1] is item:
@@ -209,7 +186,7 @@ class Words:
         self._replaced[docid] = b"".join(self._postings[word][0] for word in words)
         for word, count in Counter(words).items():
             posting = self._postings[word]
-            posting.insert(_place(posting, docid), _item(docid, count))
+            posting.insert(_place(posting, docid), item_of(docid, count))
 
     def _forget(self, docid: int) -> None:
         place = bisect_left(self._missing, docid)
@@ -297,12 +274,12 @@ class Words:
                 continue  # its last text was replaced
             self._occurring += 1
             if len(posting) <= _CUTOFF:
-                yield wid, {_docid(item): _count(item) for item in posting}
+                yield wid, {docid_in(item): count_in(item) for item in posting}
             else:
-                yield wid, tree_of_pickles(sink, family32.IF.BTree, posting, _docid)
+                yield wid, tree_of_pickles(sink, family32.IF.BTree, posting, docid_in)
             posting.clear()
 
 
 def _place(posting: list[bytes], docid: int) -> int:
     """Where in a posting list the ``docid`` is, or belongs."""
-    return bisect_left(posting, docid, lo=1, key=_docid)
+    return bisect_left(posting, docid, lo=1, key=docid_in)
