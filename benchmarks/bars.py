@@ -7,7 +7,7 @@ from typing import NamedTuple
 from benchmarks.harness import Board
 from benchmarks.tasks import TASKS, Task
 
-__all__ = ["BARS", "SIZES", "Bar", "ratio"]
+__all__ = ["BARRED", "BARS", "SIZES", "Bar", "ratio"]
 
 #: The sizes that bars are set for.
 SIZES = (100_000, 1_000_000)
@@ -53,6 +53,8 @@ BARS = (
     Bar("batch of 10k into a full catalogue, with text", _of("batch_10000"), (0.25, 0.25)),
     Bar("whole process, query --limit 20", _of("cold_query"), (0.9, 0.9), "command"),
 )
+#: Who does what, of all that the bars hold against each other.
+BARRED = {who for bar in BARS for key, own in bar.tasks for who in ((bar.peer, key), ("ours", own))}
 
 
 def ratio(board: Board, size: int, task: Task, peer: str) -> float | None:

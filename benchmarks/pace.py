@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 __all__ = ["ASKS", "COMPARED", "LOADS", "again"]
 
-#: The peers of the bars: they load, and are opened, as often as was asked for, however long it
-#: takes.
+#: The peers of the bars: they are opened as often as was asked for, however long it takes.
 COMPARED = ("ours", "sqlite")
 #: Seconds in all that one way of one peer to load may take, and one of its questions.
 LOADS, ASKS = 3.0, 0.5

@@ -19,6 +19,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.bars import BARRED
 from benchmarks.data import batch_file, packages_file
 from benchmarks.harness import Board, Failed, Worker, failure
 from benchmarks.pace import ASKS, COMPARED, LOADS, again
@@ -135,8 +136,8 @@ class Run:
         turns = min(self.turns, 3 if size <= 100_000 else 2)
         for _ in range(turns):
             for peer, method in plan:
-                compared = peer in COMPARED and method == "load"
-                if self._again(size, method, peer, turns, inf if compared else LOADS):
+                always = (peer, method) in BARRED and (method == "load" or size <= 100_000)
+                if self._again(size, method, peer, turns, inf if always else LOADS):
                     self._load(size, peer, method, source)
 
     def _again(self, size: int, method: str, peer: str, turns: int, budget: float) -> bool:
