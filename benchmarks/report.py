@@ -176,9 +176,9 @@ METHOD = """\
 - Changes are synced: SQLite with its default journal and `synchronous = FULL`. TinyDB does not
   sync.
 - What takes a peer long is done fewer times, and once at least: it loads up to three times, as long
-  as that takes {loads:g} seconds in all (authdb's and SQLite's load with text, which the bars
-  compare, is done each time), and is asked each question in up to five turns, as long as one
-  after the other they would take {asks:g} seconds.
+  as that takes {loads:g} seconds in all (what the bars compare is done each time; of a million
+  only authdb's and SQLite's load with text), and is asked each question in up to five turns, as
+  long as one after the other they would take {asks:g} seconds.
 - Slow loaders (fewer than 5,000 packages a second) take part at 10,000 only.
 - Who fails is told in place of a ratio: *over 120 s*, where it took longer than it may for one
   thing, *OUT OF MEMORY*, *FAILED*, *WRONG*; what it said stands at the end of this page.
