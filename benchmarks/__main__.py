@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +20,8 @@ from benchmarks.run import Run
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line says; 1 where authdb failed or answered wrongly."""
     options = _parser().parse_args(arguments)
+    # Some environments set this, and then each process compiles what it imports: more of ours.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="authdb-bench-") as temporary:
         work = options.work or Path(temporary)
         board = Board(
