@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from authdb.building import Builder
+from authdb.gathering import columns_of
 from authdb.inscribing import Inscriber
 from authdb.models import Package, Recorder
 from authdb.nodes import opened
@@ -94,7 +95,7 @@ class Batch:
         self.names.append(state["name"])
         self._waiting.append(state)
         if len(self._waiting) == _CHUNK:
-            self._write()
+            self.close_off()
 
     def add_columns(self, columns: Mapping[str, Sequence[Any]]) -> None:
         """As `add`, of many packages, whose values are in columns.
@@ -103,13 +104,7 @@ class Batch:
         """
         self.close_off()
         self.names += columns["name"]
-        done = self._store(self._inscribe(columns))
-        if self._states is not None:
-            rows = zip(*columns.values(), strict=True)
-            self._keep([{k: v for k, v in zip(columns, row, strict=True) if v} for row in rows])
-        if not self._is_builder_behind():
-            assert self.builder is not None
-            self.builder.add_columns(self._docids(done), columns)
+        self._write(columns)
 
     def settle(self) -> None:
         """Have `find` know all that were added so far: a file names each package once, so that
@@ -160,24 +155,23 @@ class Batch:
     def close_off(self) -> None:
         """Say that nothing more comes."""
         if self._waiting:
-            self._write()
+            waiting, self._waiting = self._waiting, []
+            self._write(columns_of(waiting, set().union(*waiting)))
 
-    def _write(self) -> None:
-        """Write what is waiting, and tell the builder."""
-        done = self._store(list(map(self._record, self._waiting)))
-        self._keep(self._waiting)
-        if not self._is_builder_behind():
-            assert self.builder is not None
-            self.builder.add(self._docids(done), self._waiting)
-        self._waiting.clear()
-
-    def _store(self, records: list[bytes]) -> int:
-        """Write a chunk of the records of the added; the place of its first."""
+    def _write(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Write a chunk of the records of the added, and tell the builder."""
+        records = self._inscribe(columns)
         done = len(self._sizes)
         self._firsts.append(done)
         self._chunks.append(self._append(records)[0])
         self._sizes.extend(map(len, records))
-        return done
+        if self._states is not None:
+            rows = zip(*columns.values(), strict=True)
+            self._keep({k: v for k, v in zip(columns, row, strict=True) if v} for row in rows)
+        if not self._is_builder_behind():
+            assert self.builder is not None
+            docids = range(self.first + done, self.first + len(self._sizes))
+            self.builder.add_columns(docids, columns)
 
     def _keep(self, states: Iterable[dict[str, Any]]) -> None:
         """Keep what the packages hold that were stored last, if there is room for it."""
@@ -197,10 +191,6 @@ class Batch:
                 states = list(map(_state_in, records))
                 self.builder.add(range(self.first + done, self.first + done + len(states)), states)
         return True
-
-    def _docids(self, done: int) -> range:
-        """Those of the added that are written, without the ``done`` first."""
-        return range(self.first + done, self.first + len(self._sizes))
 
     # -- reading again -----------------------------------------------------------------------
 

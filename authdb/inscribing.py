@@ -110,7 +110,7 @@ class _Texts:
 
     def __call__(self, values: Sequence[Any]) -> _Written:
         name, heads = self._name, self._heads.__getitem__
-        encoded = [value.encode() if value else b"" for value in values]
+        encoded = [value.encode("utf-8", "surrogatepass") if value else b"" for value in values]
         texts: list[Iterable[str]]
         if all(values):
             texts = [repeat(name), map(quoted, values)]

@@ -344,39 +344,23 @@ class Recorder:
     """
 
     # ZODB's ObjectWriter asks about each value in an object whether that is an object of its own,
-    # which no value of a package is. And half of the time of a pickler goes into the same few
-    # thousand days. So each of these is pickled once, and put behind what was pickled of the rest.
+    # which no value of a package is.
 
     def __init__(self) -> None:
-        from hashlib import blake2b
         from pickle import Pickler
 
-        from msgspec import json
-
-        self._encode = json.Encoder(order="sorted", enc_hook=_day).encode
-        self._spaced, self._hash = json.format, blake2b
         self._written: list[bytes] = []
         self._pickler = Pickler(_Writer(self._written.append), 3)
         # Of texts that differ nothing has to be remembered, in case that they come again.
         self._quick = Pickler(_Writer(self._written.append), 3)
         self._quick.fast = True
         self._class = self._dumped(Package)
-        #: field and day -> the two as a pickled item of a dict
-        self._days: dict[tuple[str, Any], bytes] = {}
 
     def __call__(self, state: Mapping[str, Any]) -> bytes:
         """The record of a package that holds ``state``, with its digest."""
-        rest = dict(state)
-        rest["_digest"] = self._digest(state)
-        if not rest.keys().isdisjoint(_STRUCTURED):
-            return self._class + self._shared(rest)
-        items = []
-        for name in _DAYS:
-            if name in rest:
-                day = rest.pop(name)
-                items.append(self._days.get((name, day)) or self._day(name, day))
-        # A dict's pickle ends with what puts the items into it.
-        return b"".join((self._class, self._dumped(rest)[:-2], *items, b"u."))
+        whole = {**state, "_digest": _digest(state)}
+        dump = self._dumped if whole.keys().isdisjoint(_STRUCTURED) else self._shared
+        return self._class + dump(whole)
 
     def pickled(self, value: object) -> bytes:
         """The pickle of a class, or of a value that a package holds, in the protocol of records."""
@@ -389,23 +373,9 @@ class Recorder:
         self._pickler.dump(value)
         return self._written.pop()
 
-    def _day(self, name: str, day: date | PartialDate) -> bytes:
-        if len(self._days) == 1 << 15:
-            self._days.clear()
-        # What is left without the beginning of a dict of one item, and without its end.
-        item = self._days[name, day] = self._dumped({name: day})[3:-2]
-        return item
-
     def _dumped(self, value: object) -> bytes:
         self._quick.dump(value)
         return self._written.pop()
-
-    def _digest(self, state: Mapping[str, Any]) -> str:
-        """As `_digest`, in half of the time."""
-        text = self._spaced(self._encode(_listed(state)), indent=0)
-        if not text.isascii():  # of other characters the two differ
-            return _digest(state)
-        return self._hash(text, digest_size=8).hexdigest()
 
 
 class _Writer(NamedTuple):

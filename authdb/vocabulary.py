@@ -11,7 +11,7 @@ from zope.index.text.widcode import encode
 
 from authdb.grafting import Graft
 from authdb.nodes import item
-from authdb.wording import words_in
+from authdb.wording import note, words_in
 
 __all__ = ["Vocabulary"]
 
@@ -90,14 +90,7 @@ class Vocabulary(dict[str, list[Any]]):
     def _take(self, docid: int, docid_item: bytes, words: list[str]) -> list[list[Any]]:
         """Take in the words of one text; what is known of them."""
         entries = list(map(self.__getitem__, words))
-        once = docid_item + _ONCE
-        for entry in entries:
-            entry.append(once)
-        if len(set(words)) < len(words):
-            seen: set[str] = set()
-            for word in {word for word in words if word in seen or seen.add(word)}:  # type: ignore[func-returns-value]
-                count = words.count(word)
-                self[word][-count:] = [item(docid, count)]
+        note(docid, docid_item + _ONCE, entries)
         return entries
 
     def postings(self) -> dict[int, list[bytes]]:

@@ -28,7 +28,7 @@ from authdb.indexes import PackageLexicon
 from authdb.nodes import count_in, docid_in
 from authdb.nodes import item as item_of
 
-__all__ = ["Words", "Written", "words_in", "words_of"]
+__all__ = ["Words", "Written", "note", "words_in", "words_of"]
 
 _PIPELINE = PackageLexicon()._pipeline
 _STOP_WORDS = frozenset(StopWordRemover.dict)
@@ -124,8 +124,17 @@ class _Postings(dict[str, list[bytes]]):
         return list(islice(self.values(), len(_STOP_WORDS), None))
 
 
-def _count_again(docid: int, again: Iterable[list[bytes]]) -> None:
-    """Count once more the last document of these posting lists, some of which come repeatedly."""
+def note(docid: int, item: bytes, postings: Iterable[list[Any]]) -> None:
+    """Put a document behind the posting lists of its words, some of which come repeatedly.
+
+    :param item: that of the document, for a word that comes once; an object of its own
+    """
+    again = []
+    for posting in postings:
+        if posting[-1] is item:
+            again.append(posting)
+        else:
+            posting.append(item)
     for posting in again:
         posting[-1] = item_of(docid, count_in(posting[-1]) + 1)
 
@@ -160,15 +169,7 @@ class Words:
             postings = list(filter(None, map(posting_of, words)))
             pieces.append(b"".join(map(code_of, postings)))
             lengths.append(len(postings))
-            item = item_of(docid, 1)
-            again = []
-            for posting in postings:
-                if posting[-1] is item:
-                    again.append(posting)
-                else:
-                    posting.append(item)
-            if again:
-                _count_again(docid, again)
+            note(docid, item_of(docid, 1), postings)
         self._docids.extend(docids)
         self._lengths.extend(lengths)
         self._ends.extend(accumulate(map(len, pieces), initial=self._ends.pop()))
