@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from authdb.changes import Edited
 from authdb.exceptions import (
     AuthDBError,
     DatabaseError,
@@ -24,7 +25,7 @@ from authdb.moments import parse_change, parse_span
 from authdb.pairing import Pair
 from authdb.reading import Reading, as_moment, normal
 from authdb.storage import explain, is_there
-from authdb.transactions import Edited, Session, Transaction
+from authdb.transactions import Session, Transaction
 
 if TYPE_CHECKING:
     from authdb.auditing import Progress

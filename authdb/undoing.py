@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from authdb.changes import Changes, Edited
 from authdb.exceptions import NoSuchMoment
 from authdb.generations import KINDS, give_up
 from authdb.history import touched_by
 from authdb.models import Package
 from authdb.past import Past
-from authdb.transactions import Changes, Edited, Session
+from authdb.transactions import Session
 
 __all__ = ["Undone", "undo"]
 

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_checks import ORDINARY, VALUES
 
-from authdb import AuthDB, loaders
+from authdb import AuthDB
+from authdb import lines as reading
 from authdb.blocks import Block, block_in
 from authdb.exceptions import DatabaseError, InvalidValue, LoadError
 from authdb.importing import load
@@ -89,8 +90,8 @@ def test_a_file_read_in_blocks_is_as_one_read_line_by_line(
 ) -> None:
     data = before + end.join([*lines, ""] if whole else lines).encode("utf-8")
     with (
-        mock.patch.object(loaders, "BLOCK_BYTES", block),
-        mock.patch.object(loaders, "LINE_BYTES", longest),
+        mock.patch.object(reading, "BLOCK_BYTES", block),
+        mock.patch.object(reading, "LINE_BYTES", longest),
     ):
         expected = taken(data, "numbered")
         assert taken(data, "pieces") == expected
@@ -103,7 +104,7 @@ def test_what_is_right_comes_in_blocks() -> None:
     rows[7] |= {key: values[0] for key, values in ORDINARY.items() if key not in rows[7]}
     rows[7]["last_update"] = rows[7]["last_commit"]
     data = "\n".join(map(json.dumps, rows)).encode()
-    with mock.patch.object(loaders, "BLOCK_BYTES", 4096):
+    with mock.patch.object(reading, "BLOCK_BYTES", 4096):
         pieces = list(Loader(io.BytesIO(data), "ndjson", "-").pieces(lambda _: True))
     assert len(pieces) > 5
     blocks = [piece for piece in pieces if isinstance(piece, Block)]
@@ -115,7 +116,7 @@ def test_what_is_right_comes_in_blocks() -> None:
 def test_a_mistake_costs_one_block_its_speed_and_no_other() -> None:
     rows = [json.dumps({"name": f"p{number}", "title": "P"}) for number in range(1000)]
     rows[500] = "{"
-    with mock.patch.object(loaders, "BLOCK_BYTES", 4096):
+    with mock.patch.object(reading, "BLOCK_BYTES", 4096):
         loader = Loader(io.BytesIO("\n".join(rows).encode()), "ndjson", "-")
         pieces = list(loader.pieces(lambda _: True))
     alone = [piece for piece in pieces if not isinstance(piece, Block)]
@@ -140,7 +141,7 @@ def test_what_has_not_one_record_on_each_line_is_left_to_who_can_say_so(data: by
 def test_two_spellings_of_one_name_are_found_across_blocks() -> None:
     rows = [json.dumps({"name": f"p{number}", "title": "P"}) for number in range(300)]
     rows[3], rows[290] = (json.dumps({"name": name, "title": "P"}) for name in ("A.B", "a_b"))
-    with mock.patch.object(loaders, "BLOCK_BYTES", 1000):
+    with mock.patch.object(reading, "BLOCK_BYTES", 1000):
         _, problems, _ = taken("\n".join(rows).encode(), "pieces")
     assert [str(problem) for problem in problems] == [
         "line 291: name: 'a_b' is the same package as 'A.B' in line 4: keep one of the two"
@@ -163,7 +164,7 @@ def test_a_record_that_is_wrong_in_one_value_only_is_told_of(wrong: bytes, among
     """Alone, and in the second of several blocks, of which all other records are right."""
     right = [b'{"name": "p%d", "title": "P"}' % number for number in range(among)]
     data = b"\n".join([*right, wrong])
-    with mock.patch.object(loaders, "BLOCK_BYTES", 400):
+    with mock.patch.object(reading, "BLOCK_BYTES", 400):
         found, problems, position = taken(data, "pieces")
     assert (found, problems, position) == taken(data, "numbered")
     assert [problem.where for problem in problems] == [f"line {among + 1}"]
@@ -171,7 +172,7 @@ def test_a_record_that_is_wrong_in_one_value_only_is_told_of(wrong: bytes, among
 
 def test_blanks_around_a_name_are_not_a_spelling_of_it() -> None:
     rows = [b'{"name": " a", "title": "A"}', b'{"name": "a", "title": "A"}']
-    with mock.patch.object(loaders, "BLOCK_BYTES", 20):
+    with mock.patch.object(reading, "BLOCK_BYTES", 20):
         _, problems, _ = taken(b"\n".join(rows), "pieces")
     assert [str(problem) for problem in problems] == [
         "line 2: name: 'a' is also in line 1: keep one of the two"
@@ -231,7 +232,7 @@ def test_what_a_database_knows_is_met_though_it_comes_in_a_block() -> None:
     """Files that share packages, a block in which one is known, and a file that is loaded again."""
     rows = [{"name": f"p{number}", "title": "P", "version": "1"} for number in range(500)]
     newer = [{"name": f"p{number}", "title": "P", "version": "2"} for number in range(490, 900)]
-    with AuthDB.in_memory() as db, mock.patch.object(loaders, "BLOCK_BYTES", 5000):
+    with AuthDB.in_memory() as db, mock.patch.object(reading, "BLOCK_BYTES", 5000):
         counts = load(db, [ndjson(rows), ndjson(newer)])
         assert (counts.added, counts.changed, counts.unchanged) == (900, 10, 0)
         assert db["p489"].version == "1" and db["p490"].version == "2"

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authdb import AuthDBError, editions, loaders
+from authdb import AuthDBError, editions, lines, loaders
 from authdb.exceptions import LoadError, Problem
 from authdb.loaders import FORMATS, Entry, Loader
 from authdb.models import PartialDate, Release, Source
@@ -555,7 +555,7 @@ def test_problems_are_bounded(form: str) -> None:
 
 
 def test_a_line_has_a_largest_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaders, "LINE_BYTES", 50)
+    monkeypatch.setattr(lines, "LINE_BYTES", 50)
     line = '{"name": "a", "title": "' + "x" * 24 + '"}'
     assert len(line) == 50
     text = f'{line}\n{line}x\n{{"name": "b"}}\n{line}xx'
@@ -571,7 +571,7 @@ def test_a_line_has_a_largest_length(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_quote_that_is_never_closed_is_not_read_to_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loaders, "LINE_BYTES", 500)
+    monkeypatch.setattr(lines, "LINE_BYTES", 500)
     found = problems("csv", 'name,title\na,b\nc,"d\n' + "e,f\n" * 1000)
     assert [str(problem) for problem in found] == [
         "line 3: longer than 500 characters: a quote is never closed"
