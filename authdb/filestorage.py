@@ -24,6 +24,7 @@ from ZODB.utils import p64, u64, z64
 
 from authdb.exceptions import DatabaseDamaged
 from authdb.records import LENGTH, RECORD, TRANSACTION, next_whole, torn_at
+from authdb.seals import BLANK, LARGEST, broken_at, seal
 
 __all__ = ["OneFile", "Replaced", "Revision", "TornTail", "save_index"]
 
@@ -71,17 +72,29 @@ class OneFile(FileStorage):
     - cuts nothing off that holds whole transactions, as ZODB does after a flipped length;
     - reads on from the file that it has opened when a pack puts another in its place;
     - reads, stores and finds many records in a fraction of the time;
-    - has a packed file on disk before that takes the place of the other.
+    - has a packed file on disk before that takes the place of the other;
+    - if ``sealed``, seals small changes and does not sync them (see `authdb.seals`): what of them
+      is not on the disk after a power failure is found out, and cut off. For files that can be
+      made anew.
     """
 
     _is_saved = False
+    _is_synced = True  # whether all that is committed is on the disk for good
+    _has_seal = False  # whether the open transaction has one
     _file: Any = None
     _tfile: Any = None
     _files: Any = None
     _pos = 2**62  # until it is known where the last transaction ends
 
-    def __init__(self, path: str, read_only: bool, cut: bool = True, trust: bool = True) -> None:
-        self._may_cut, self.trust = cut, trust
+    def __init__(
+        self,
+        path: str,
+        read_only: bool,
+        cut: bool = True,
+        trust: bool = True,
+        sealed: bool = False,
+    ) -> None:
+        self._may_cut, self.trust, self._sealed = cut, trust, sealed
         try:
             super().__init__(path, read_only=read_only)
             if isinstance(self._file, _Upto):
@@ -102,7 +115,10 @@ class OneFile(FileStorage):
     def _restore_index(self) -> Any:
         # Here the file is open, and nothing of it was cut off yet.
         found = self._saved_index() if self.trust else None
-        torn = self._look_at_tail(found[1] if found else len(FILESTORAGE_MAGIC))
+        start = found[1] if found else len(FILESTORAGE_MAGIC)
+        torn = self._look_at_tail(start)
+        if self._sealed:
+            torn = self._look_at_seals(start, torn)
         if torn is not None:
             # ZODB would read what is there as a header, and stumble over most of what it may be.
             if self._is_read_only:
@@ -127,6 +143,7 @@ class OneFile(FileStorage):
         if self._is_saved or self._is_read_only:
             return
         with suppress(OSError):  # without it the file is read from end to end the next time
+            self._sync()  # of what is in the index no seal is looked at any more
             save_index(Path(self._file_name), self._index, self._pos)
 
     # The index is saved at the end, and now and then before: what is behind it has to be read by
@@ -140,10 +157,27 @@ class OneFile(FileStorage):
         super().tpc_begin(transaction, *args)
         self._begun = time.perf_counter()
 
+    def _begin(self, tid: bytes, user: bytes, note: bytes, extension: bytes) -> None:
+        if self._sealed:  # as long as the seal, which cannot be made before all is there
+            extension = BLANK
+            self._ude = user, note, extension
+        super()._begin(tid, user, note, extension)
+
+    def _seal(self) -> None:
+        """Put a seal on the open transaction, if it is to have one."""
+        size = self._tfile.tell()
+        self._has_seal = self._sealed and size <= LARGEST
+        if self._has_seal:
+            self._tfile.seek(0)
+            made = seal(self._pos, self._thl + size, self._tfile.read(size))
+            self._ude = *self._ude[:2], made
+
     _has_left_over = False  # whether a change that failed may have left something at the end
 
     def tpc_vote(self, transaction: Any) -> Any:
         try:
+            if transaction is self._transaction:
+                self._seal()
             return super().tpc_vote(transaction)
         except BaseException:
             self._has_left_over = True  # on a full disk ZODB fails to cut it off as well
@@ -204,6 +238,22 @@ class OneFile(FileStorage):
         if not self._is_read_only and not self._may_cut:
             raise TornTail(self._file_name, f"what begins at byte {position:,} is half a change")
         return position
+
+    def _look_at_seals(self, start: int, torn: int | None) -> int | None:
+        """Where the part begins that has not come to the disk whole; what is there is cut off.
+
+        :param torn: where half a change begins, if there is one
+        """
+        self._file.seek(0)
+        end = self._file.seek(0, os.SEEK_END) if torn is None else torn
+        broken = broken_at(self._file, start, end)
+        self._is_synced = start == end
+        if broken is None or self._is_read_only:
+            return torn if broken is None else broken
+        # Nothing of it is kept: it can be made anew. Synced, so that nothing of it can come back.
+        self._file.truncate(broken)
+        os.fsync(self._file.fileno())
+        return None
 
     def _was_finished(self, position: int) -> bool:
         """Whether what begins there is no half of a change, but a whole one with a wrong length or
@@ -331,10 +381,28 @@ class OneFile(FileStorage):
 
     def _finish_finish(self, tid: bytes) -> None:
         try:
-            super()._finish_finish(tid)
+            if self._has_seal:
+                self._finish_unsynced(tid)
+            else:
+                super()._finish_finish(tid)
+                self._is_synced = True
         except BaseException:
             self._is_saved = True  # the file may have what the index has not: it is not to be kept
             raise
+
+    def _finish_unsynced(self, tid: bytes) -> None:
+        # As ZODB's own _finish_finish, but for the fsync.
+        self._is_synced = False
+        self._file.flush()
+        self._pos = self._nextpos
+        self._index.update(self._tindex)
+        self._ltid = tid
+
+    def _sync(self) -> None:
+        """Have on the disk for good what is committed."""
+        if not self._is_synced:
+            os.fsync(self._file.fileno())
+            self._is_synced = True
 
     def _keep_at_hand(self, path: str) -> None:
         # ZODB opens the file again, by its name, for its first reader. After a pack that would be
@@ -349,6 +417,11 @@ class OneFile(FileStorage):
         # committed. Whoever opens it next would cut it off, and keep it beside on the full disk.
         is_open = self._file is not None and not self._file.closed and not self._is_read_only
         handle = os.dup(self._file.fileno()) if is_open else None
+        if is_open:
+            try:
+                self._sync()
+            except OSError:
+                self._is_saved = True  # its seals will tell what is there
         if self._tfile is not None and not self._tfile.closed:
             with suppress(OSError):  # else it stays as large as the largest change was
                 self._tfile.truncate(0)
@@ -419,14 +492,14 @@ def save_index(path: Path, index: Any, end: int) -> None:
     draft = Path(f"{path}.index.index_tmp")
     try:
         index.save(end, str(draft))
-        _seal(draft)
+        _sum_up(draft)
         os.replace(draft, f"{path}.index")  # noqa: PTH105 - so that a kill just here can be tried
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
 
 
-def _seal(index: Path) -> None:
+def _sum_up(index: Path) -> None:
     checksum = zlib.crc32(index.read_bytes())
     with index.open("ab") as file:
         file.write(checksum.to_bytes(4, "big"))

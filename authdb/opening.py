@@ -245,7 +245,10 @@ class Opened:
             self.objects.show(bytes(p64(u64(newest) + 1)))
 
     def _database(self, path: Path | None, order: int, **options: bool) -> MyZODB:
-        return MyZODB(path, transaction_manager=self.manager, order=order, **options)
+        # The catalog, which is the second, can be made anew.
+        return MyZODB(
+            path, transaction_manager=self.manager, order=order, sealed=order == 1, **options
+        )
 
     def _check_format(self) -> None:
         found = self.root.get("format")

@@ -61,6 +61,8 @@ class MyZODB:
         is kept beside, in a file that ends in .tr0)
     :param trust: whether the file was made by someone who may run code here. Else it is opened
         read-only, without its index, after a scan for all that it would import
+    :param sealed: whether the file can be made anew, so that its changes need not be on the disk
+        when they are acknowledged: see `authdb.seals`
     :raises DatabaseMissing: no such file, or no folder to make it in
     :raises DatabaseLocked: another process has it open for writing
     :raises DatabaseDamaged: the file is not a FileStorage, or not a whole one
@@ -89,6 +91,7 @@ class MyZODB:
         order: int = 0,
         cut: bool = True,
         trust: bool = True,
+        sealed: bool = False,
     ) -> None:
         self.path = None if path is None else Path(path)
         self.read_only = read_only = read_only or not trust
@@ -99,7 +102,7 @@ class MyZODB:
                 raise FormatError(self.path, None, 0)  # ZODB would make it one of its own
         self.storage: Any = None
         try:
-            self.storage = _storage(self.path, read_only, scratch, cut, trust)
+            self.storage = _storage(self.path, read_only, scratch, cut, trust, sealed)
             if not (create or read_only or scratch) and z64 not in self.storage._index:
                 raise FormatError(self.path, None, 0)  # ZODB would write a new root into it
             classes = _class_of if trust else _allowed_class_of(self)
@@ -278,14 +281,16 @@ class MyZODB:
         return f"<{state}MyZODB {self.path or 'in memory'}>"
 
 
-def _storage(path: Path | None, read_only: bool, scratch: bool, cut: bool, trust: bool) -> Any:
+def _storage(
+    path: Path | None, read_only: bool, scratch: bool, cut: bool, trust: bool, sealed: bool
+) -> Any:
     if path is None:
         from ZODB.MappingStorage import MappingStorage
 
         return MappingStorage()
     while True:
         try:
-            storage = OneFile(str(path), read_only or scratch, cut, trust)
+            storage = OneFile(str(path), read_only or scratch, cut, trust, sealed)
             break
         except Replaced:
             continue

@@ -198,7 +198,7 @@ def _changing(folder: Path, size: int, turns: int) -> Iterator[str]:
             found[many] = _Counts(*map(median, zip(*some[2:], strict=True)))
     for title, cells in (
         ("CPU time", [f"{each.cpu * 1e3:.2f} ms" for each in found.values()]),
-        ("and waiting for the disk, twice", [f"{e.synced * 1e3:.2f} ms" for e in found.values()]),
+        ("and waiting for the disk", [f"{e.synced * 1e3:.2f} ms" for e in found.values()]),
         ("records read", [f"{each.read:,.0f}" for each in found.values()]),
         ("records written", [f"{each.written:,.0f}" for each in found.values()]),
         (
@@ -294,8 +294,9 @@ texts, which FTS5 splits and counts in C.
 """
 
 CHANGING = """
-A change of a version and a release touches two files, and each is synced by itself, since the
-catalog must never be ahead of the objects. A thousand packages that lie all over the file meet
+A change of a version and a release touches two files. It is told as done when the objects are on
+the disk; the catalog, which must never be ahead of them, is written after that and has a checksum
+in place of a sync. A thousand packages that lie all over the file meet
 other leaves and posting lists nearly each time, so that little is shared between them. The last row
 is what is left if the same records are only read, unpickled, and written as they are: nothing found
 in them, nothing changed, nothing pickled, checked or decided, and no transaction around it.

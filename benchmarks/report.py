@@ -173,8 +173,10 @@ METHOD = """\
   loads, the others take what comes. It has no switch to leave the text out: in the rows without
   text, ours has it and theirs does not. As whole processes, ours is `authdb load` into a folder
   where there is nothing; the others' needs a command for each step.
-- Changes are synced: SQLite with its default journal and `synchronous = FULL`. TinyDB does not
-  sync.
+- Changes are synced: SQLite with its default journal and `synchronous = FULL`; of authdb the
+  objects, while the catalog, which can be made anew from them, has checksums in place of a sync
+  until it is closed. TinyDB does not sync. Single changes are made ten in a row, after ten that are
+  not counted; the number is their mean.
 - What takes a peer long is done fewer times, and once at least: it loads up to three times, as long
   as that takes {loads:g} seconds in all (what the bars compare is done each time; of a million
   only authdb's and SQLite's load with text), and is asked each question in up to five turns, as

@@ -31,6 +31,8 @@ __all__ = ["Run"]
 REFERENCE = "sqlite"
 #: The database that is asked later is loaded by the first of these that a peer has.
 MAIN = ("load", "load_without_text", "load_command")
+#: So many single changes a peer makes before it is another's turn.
+IN_A_ROW = 10
 ASKED = [task for task in QUESTIONS if task.key not in ("open", "first_rows")]
 
 
@@ -372,35 +374,47 @@ class Run:
                 self._check_again(size, whole)
 
     def _edits(self, size: int) -> Iterator[Edit]:
-        turns, some = self.turns, self._some_names(size, 2 * self.turns + 2, 7)
+        turns = self.turns + 1
+        some = self._some_names(size, turns * IN_A_ROW, 7)
         text = "signs requests with keys of the kind"
         many = min(1000, size // 10)
+
+        def in_a_row(turn: int) -> list[str]:
+            return some[turn * IN_A_ROW : (turn + 1) * IN_A_ROW]
 
         def several(turn: int) -> list[Any]:
             return releases(self._some_names(size, many, turn), turn)
 
-        yield Edit("change", "change", len(some), lambda turn: releases([some[turn]], turn))
-        yield Edit(
-            "change_text", "change_text", turns + 2, lambda turn: [some[turn], f"{text} {turn}"]
-        )
-        yield Edit("changes", "changes", min(3, turns), several)
+        def one_by_one(turn: int) -> list[Any]:
+            return [releases([name], turn) for name in in_a_row(turn)]
+
+        def texts(turn: int) -> list[Any]:
+            return [[name, f"{text} {turn}"] for name in in_a_row(turn)]
+
+        yield Edit("change", "change", turns, one_by_one, each=True)
+        yield Edit("change_text", "change_text", turns, texts, each=True)
+        yield Edit("changes", "changes", min(3, self.turns), several)
         for count, series in ((1000, 50), (10_000, 0)):
             if count * 5 <= size:
                 files = [batch_file(self.work / "data", count, series + n) for n in (1, 2, 3)]
                 for kind in ("batch", "batch_without_text"):
                     key = kind.replace("batch", f"batch_{count}")
-                    yield Edit(key, kind, min(3, turns), lambda turn, of=files: [of[turn]])
+                    yield Edit(key, kind, min(3, self.turns), lambda turn, of=files: [of[turn]])
         yield Edit("pack", "pack", 1, lambda turn: [])
 
     def _edit(self, size: int, edit: Edit, turn: int, worker: Worker) -> bool:
         """Have a peer make a change; whether it could."""
         try:
-            seconds = worker.call(edit.method, *edit.args(turn))
+            args = edit.args(turn)
+            if edit.each:
+                seconds = float(worker("each", edit.method, args))
+            else:
+                seconds = worker.call(edit.method, *args)
         except Failed as error:
             self._failed(size, edit.key, worker.peer, error)
             return False
-        # The first of many is left out: it reads what the others find read.
-        if turn or edit.turns <= 4:
+        # The first of those that are many is left out: it reads what the others find read.
+        if turn or not edit.each:
             self.board.add(size, edit.key, worker.peer, seconds)
         return True
 
@@ -413,12 +427,14 @@ class Run:
 
 
 class Edit(NamedTuple):
-    """One kind of change: what the report calls it, the peer's method, how often, and with what."""
+    """One kind of change: what the report calls it, the peer's method, how often, and with what;
+    whether that are the arguments of several, one after the other."""
 
     key: str
     method: str
     turns: int
     args: Callable[[int], list[Any]]
+    each: bool = False
 
 
 def releases(names: list[str], turn: int) -> list[Any]:

@@ -32,12 +32,12 @@ from types import TracebackType
 from typing import Any
 
 import files
-from ZODB.FileStorage import FileStorage
 
 from authdb import Any as AnyOf
 from authdb import AuthDB, Package
 from authdb.exceptions import DatabaseMissing, NoSuchMoment
 from authdb.files import CATALOG_FILE, OBJECTS_FILE, pack_cut_short
+from authdb.filestorage import OneFile
 from authdb.importing import load
 from authdb.loaders import Loader
 from authdb.models import CATEGORIES
@@ -82,7 +82,7 @@ def die() -> None:
 def arm(point: str, commit: int) -> None:
     """Make this process kill itself at ``point`` of its commit number ``commit``."""
     name, method, when = POINTS[point]
-    original, seen = getattr(FileStorage, method), [0]
+    original, seen = getattr(OneFile, method), [0]
 
     def deadly(self: Any, *args: Any) -> Any:
         its = Path(self.getName()).name == name
@@ -94,7 +94,7 @@ def arm(point: str, commit: int) -> None:
             die()
         return result
 
-    setattr(FileStorage, method, deadly)
+    setattr(OneFile, method, deadly)
 
 
 @contextmanager

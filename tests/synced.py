@@ -1,9 +1,10 @@
 """Watch the calls: whatever is acknowledged is on disk.
 
 ``python tests/synced.py`` makes changes of every kind. With each fsync it notes what the file
-holds that is synced. When a change is acknowledged, both files have to hold just that; and when
-the catalog is synced, the objects have to be so already. A kill could not show what is missing
-here, since the system keeps what a killed process has written.
+holds that is synced. When a change is acknowledged, the objects have to hold just that; the catalog
+has to when it is closed, and at any time up to where its index reaches, for behind that it has
+seals (see `authdb.seals`). And when the catalog is synced, the objects have to be so already. A
+kill could not show what is missing here, since the system keeps what a killed process has written.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import ZODB.FileStorage.FileStorage  # noqa: F401 - the module, which its package hides
+from ZODB.fsIndex import fsIndex
 
 from authdb import AuthDB, Package
 from authdb.files import CATALOG_FILE, OBJECTS_FILE
 from authdb.importing import load
 from authdb.loaders import Loader
+from authdb.records import MAGIC
+
+WRONG = ("not on disk", "catalog first", "index ahead")
 
 MODULE = sys.modules["ZODB.FileStorage.FileStorage"]
 
@@ -37,26 +42,36 @@ class Watch:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.synced: dict[int, str] = {}  # by inode: files are renamed
-        self.figures: Counter[str] = Counter(dict.fromkeys(("not on disk", "catalog first"), 0))
+        #: By inode, for files are renamed: how long what was synced is, and its digest.
+        self.synced: dict[int, tuple[int, str]] = {}
+        self.figures: Counter[str] = Counter(dict.fromkeys(WRONG, 0))
 
     def is_synced(self, name: str) -> bool:
         path = self.folder / name
-        return self.synced.get(path.stat().st_ino) == digest(path)
+        return self.synced.get(path.stat().st_ino) == (path.stat().st_size, digest(path))
+
+    def reaches_behind(self, name: str) -> bool:
+        """Whether the index of a file reaches further than what of it is synced."""
+        path, index = self.folder / name, self.folder / f"{name}.index"
+        synced = self.synced.get(path.stat().st_ino, (len(MAGIC), ""))
+        return index.exists() and fsIndex.load(str(index))["pos"] > synced[0]
 
     def fsync(self, handle: int) -> None:
         self.real(handle)
         self.figures["fsyncs"] += 1
         path = Path(f"/proc/self/fd/{handle}").resolve()
         if path.is_file():
-            self.synced[path.stat().st_ino] = digest(path)
+            self.synced[path.stat().st_ino] = path.stat().st_size, digest(path)
         if path.name == CATALOG_FILE and not self.is_synced(OBJECTS_FILE):
             self.figures["catalog first"] += 1
 
     def acknowledged(self) -> None:
         self.figures["acknowledged"] += 1
-        for name in (OBJECTS_FILE, CATALOG_FILE):
-            self.figures["not on disk"] += not self.is_synced(name)
+        self.figures["not on disk"] += not self.is_synced(OBJECTS_FILE)
+        self.figures["index ahead"] += self.reaches_behind(CATALOG_FILE)
+
+    def closed(self) -> None:
+        self.figures["not on disk"] += not self.is_synced(CATALOG_FILE)
 
     @contextmanager
     def watching(self) -> Iterator[Watch]:
@@ -71,11 +86,13 @@ class Watch:
 def run(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
     """Make changes of every kind, so many times; what was counted."""
     chance = random.Random(seed)
-    with Watch(folder.resolve()).watching() as watch, AuthDB.create(folder) as db:
-        for number in range(rounds):
-            for change in changes(db, folder.with_suffix(".ndjson"), number, chance):
-                change()
-                watch.acknowledged()
+    with Watch(folder.resolve()).watching() as watch:
+        with AuthDB.create(folder) as db:
+            for number in range(rounds):
+                for change in changes(db, folder.with_suffix(".ndjson"), number, chance):
+                    change()
+                    watch.acknowledged()
+        watch.closed()
     return watch.figures
 
 
@@ -103,4 +120,4 @@ if __name__ == "__main__":
         figures = run(Path(home) / "db", 200)
     for what, count in sorted(figures.items()):
         print(f"{count:8,} {what}")
-    sys.exit(1 if figures["not on disk"] or figures["catalog first"] else 0)
+    sys.exit(1 if any(map(figures.__getitem__, WRONG)) else 0)

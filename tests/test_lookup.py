@@ -382,7 +382,10 @@ def test_a_package_of_a_change_that_was_kept_after_all_can_be_read(folder: Path)
 
     with AuthDB.create(folder) as db:
         db.add(Package("one", "One"))
-        with mock.patch("ZODB.FileStorage.FileStorage.fsync", sync):
+        with (
+            mock.patch("ZODB.FileStorage.FileStorage.fsync", sync),
+            mock.patch("authdb.filestorage.LARGEST", 0),  # else it would not be synced at once
+        ):
             package = db.update("one", title="Other")
         assert calls >= 2
         assert package.title == "Other" and package is db["one"]

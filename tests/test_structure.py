@@ -22,6 +22,7 @@ LADDER = [
     "_version",
     "exceptions",
     "records",
+    "seals",
     "pickles",
     "scanning",
     "salvaging",
