@@ -44,7 +44,8 @@ def block_in(data: bytes, first: int) -> Block | None:
     # Else the decoder would also take two records on one line, or a record on two.
     if len(found) != ends + (not data.endswith(b"\n")) or not found:
         return None
-    if len(found) != 1 + data.count(b"}\n{") + data.count(b"}\r\n{"):
+    between = data.count(b"}\n{") + (data.count(b"}\r\n{") if b"\r" in data else 0)
+    if len(found) != 1 + between:
         return None
     given = dict(zip(FIELDS, zip(*map(_values(), found), strict=True), strict=True))
     columns = _checked(given)

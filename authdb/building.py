@@ -129,6 +129,8 @@ class Builder:
         self._tell_all()
         if not self._started:
             self._started = True
+            self._worker.ask()
+            self.gathered.by_name()  # which is needed anyway, in place of waiting
             self._worker.start(sink)
 
     def write(

@@ -78,6 +78,9 @@ class Here:
         """How many records of texts there will be at most."""
         return sum(words.most_records() for words in self._words.values())
 
+    def ask(self) -> None:
+        """Say that `start` is next: it can be found out how much room is needed."""
+
     def start(self, sink: Any) -> None:
         """Begin to write, if that takes nobody's time."""
 
@@ -134,9 +137,12 @@ class Apart:
         """See `Here.replace`."""
         self._say("replace", values, texts)
 
+    def ask(self) -> None:
+        """See `Here.ask`. It has some packages before it yet."""
+        self._say("most_records")
+
     def start(self, sink: Any) -> None:
         """Have it write."""
-        self._say("most_records")
         oids = sink.reserve(self._answer())
         self._say("write", str(self._path), sink.place, oids)
 
