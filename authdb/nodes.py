@@ -266,13 +266,17 @@ def small(kind: Any, items: tuple[Any, ...], values: type | None) -> bytes:
     return head(kind) + pickled(items, values) + _END
 
 
-def mapping(kind: type, name: str, items: Mapping[str, bytes]) -> bytes:
+def mapping(
+    kind: type, name: str, values: Mapping[str, Any], references: Mapping[str, tuple[bytes, type]]
+) -> bytes:
     """The record of an object whose only attribute is a dict.
 
-    :param items: what `plain` and `reference` make of its values
+    :param values: the items of the dict that refer to nothing
+    :param references: the others: oids and classes
     """
-    parts = b"".join(plain(key) + value for key, value in items.items())
-    return b"%b\x80\x03}%b}(%bus." % (head(kind), plain(name), parts)
+    # What is pickled is a dict that has the attribute; the references go into it afterwards.
+    more = b"".join(plain(key) + reference(*its) for key, its in references.items())
+    return b"%b\x80\x03}%b%b(%bus." % (head(kind), plain(name), plain(values), more)
 
 
 def plain(value: Any) -> bytes:

@@ -259,8 +259,11 @@ class Session:
 
     # -- committing --------------------------------------------------------------------------
 
-    def commit(self, note: str | None) -> None:
-        """Write what the open transaction has done, if it has done anything."""
+    def commit(self, note: str | None) -> bool:
+        """Write what the open transaction has done.
+
+        :returns: whether it has done anything; if so, it has ended
+        """
         assert self.changes is not None
         self.root  # noqa: B018 - raises where it was closed meanwhile
         if self.changes.broken:
@@ -268,13 +271,14 @@ class Session:
         if self.changes.merged is None:
             self._index_at_last()
         if not self.changes.docids and not self.changes.about:
-            return
+            return False
         pair = self.pair
         pair.advance(self.changes.kinds(pair.root["packages"], self._has_moved))
         transaction = pair.manager.get()
         transaction.note(storable(note or "changed by a program"))
         transaction.user = storable(user())
         self._finish((pair.root["generation"], pair.root["token"]))
+        return True
 
     def rebuild(self, progress: Progress | None = None) -> None:
         """Put a new catalog in place of the old one, and write it.
@@ -402,17 +406,16 @@ class Transaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        session, written = self._session, False
+        session, failed, written = self._session, True, False
         try:
             if kind is None:
-                session.commit(self._note)
-                written = True
+                written = session.commit(self._note)
+                failed = False
         finally:
             session.changes = None
-            if not session.closed:
-                if not written:
-                    session.pair.forget()
-                session.pair.manager.abort()
+            if not (written or session.closed):
+                end = session.pair.forget if failed else session.pair.manager.abort
+                end()
 
 
 def _changed_fields(indexed: dict[str, Any], package: Package) -> list[str]:

@@ -16,7 +16,7 @@ from persistent import Persistent
 from persistent.mapping import PersistentMapping
 
 from authdb.models import STORED, Package, Recorder
-from authdb.nodes import leaf, mapping, plain, reference, small
+from authdb.nodes import leaf, mapping, small
 
 __all__ = ["Writer", "is_plain"]
 
@@ -65,19 +65,18 @@ def _mapping(obj: Any) -> bytes | None:
     state = obj.__getstate__()
     if state.keys() != {"data"}:
         return None
-    items = {}
+    values, references = {}, {}
     for key, value in state["data"].items():
         oid: Any = getattr(value, "_p_oid", None)
-        its: Any = type(value)
         if type(key) is not str:
             return None
-        if oid is not None and value._p_jar is obj._p_jar and is_plain(its):
-            items[key] = reference(oid, its)
+        if oid is not None and value._p_jar is obj._p_jar and is_plain(type(value)):
+            references[key] = oid, type(value)
         elif _is_value(value):
-            items[key] = plain(value)
+            values[key] = value
         else:
             return None
-    return mapping(PersistentMapping, "data", items)
+    return mapping(PersistentMapping, "data", values, references)
 
 
 def _leaf(obj: Any, kind: Any) -> bytes | None:
