@@ -239,7 +239,7 @@ class _Merge:
         """Change a tree of several leaves."""
         graft, oid = self._graft, self._oid
         children, first = state
-        level, became = self._below(children, list(changes), changes)
+        level, became = self._below(children, first, list(changes), changes)
         if self._emptied:
             return self._write_anew(became)
         if became is not children:
@@ -338,18 +338,20 @@ class _Merge:
     # -- nodes -------------------------------------------------------------------------------
 
     def _below(
-        self, children: tuple[Any, ...], keys: list[Any], changes: Mapping[Any, Any]
+        self, children: tuple[Any, ...], first: bytes, keys: list[Any], changes: Mapping[Any, Any]
     ) -> tuple[Any, tuple[Any, ...]]:
         """Have ``changes`` (those of ``keys``) made below ``children``.
 
+        :param first: the first leaf of all below
         :returns: the class of the children, and the children after it and the keys between them;
             the same object where they stay
         """
         new: list[Any] = []
         level: Any = None
         done = 0  # so many children are done
+        are_leaves = children[0] == first
         for at, some in _parted(children, keys):
-            level, became = self._change(children[2 * at], some, changes)
+            level, became = self._change(children[2 * at], are_leaves, some, changes)
             if became is not None:
                 new += children[2 * done : 2 * at]
                 new += became
@@ -357,13 +359,16 @@ class _Merge:
                 done = at + 1
         return level, (*new, *children[2 * done :]) if done else children
 
-    def _change(self, oid: bytes, keys: list[Any], changes: Mapping[Any, Any]) -> tuple[Any, Any]:
+    def _change(
+        self, oid: bytes, is_leaf: bool, keys: list[Any], changes: Mapping[Any, Any]
+    ) -> tuple[Any, Any]:
         """Change a leaf or a node.
 
+        :param is_leaf: whether it is known to be a leaf, of which none is remembered
         :returns: its class; and None where it stays, else what comes in its place: it, key, ...
         """
         graft = self._graft
-        state = graft.kept(oid)
+        state = None if is_leaf else graft.kept(oid)
         if state is None:
             found = graft.read(oid)
             if found.startswith(self._head):
@@ -392,7 +397,7 @@ class _Merge:
         self, oid: bytes, state: Any, keys: list[Any], changes: Mapping[Any, Any]
     ) -> Any:
         children, first = state
-        level, new = self._below(children, keys, changes)
+        level, new = self._below(children, first, keys, changes)
         if new is children:
             return None
         parts, between = self._parts(new)

@@ -103,5 +103,7 @@ class Lookup:
                 if state is None or len(state) == 1:
                     return record
                 self.keep(oid, state)
-            children = state[0]
+            children, first = state
             oid = children[2 * bisect_right(children[1::2], key)]
+            if children[0] == first:  # they are leaves, of which none is remembered
+                return self._storage.newest(oid)
