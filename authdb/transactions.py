@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -429,9 +431,16 @@ def storable(text: str) -> str:
 
 def user() -> str:
     """Who makes the changes."""
-    import getpass
+    # As getpass.getuser, which reads the password database each time.
+    said = map(os.environ.get, ("LOGNAME", "USER", "LNAME", "USERNAME"))
+    return next(filter(None, said), None) or _name_of(os.getuid())
+
+
+@lru_cache
+def _name_of(uid: int) -> str:
+    import pwd
 
     try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # no such user, as in some containers
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # no such user, as in some containers
         return "unknown"

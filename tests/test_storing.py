@@ -611,7 +611,7 @@ def test_a_second_process_may_say_as_much_as_it_likes(
 def test_whoever_loads_may_be_called_anything(
     tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("getpass.getuser", lambda: name)
+    monkeypatch.setenv("LOGNAME", name)
     load_new(tmp_path / "new", Loader(file))
     with AuthDB.create(tmp_path / "there") as db:
         load(db, Loader(file))
