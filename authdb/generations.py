@@ -107,7 +107,7 @@ def following(
     count = sum(sum(of_kind[1::2]) for of_kind in runs.values())
     docids: Any = REBUILD  # so many need not be listed to be too many
     if count <= JOURNAL_DOCIDS:
-        docids = tuple(sorted({docid for of_kind in runs.values() for docid in Docids(of_kind)}))
+        docids = tuple(sorted(set().union(*changes.values())))
     journal = [*root["journal"][1 - JOURNAL_GENERATIONS :], (generation, token, docids)]
     room = JOURNAL_DOCIDS - (count if docids == REBUILD else 0)
     for position in range(len(journal) - 1, -1, -1):

@@ -113,7 +113,8 @@ def _count_on(length: Any, more: int) -> None:
 def _values(index: Any, found: Mapping[int, Any]) -> Values:
     """What ``index`` makes of the values of packages."""
     convert = index.convert
-    if not isinstance(index, TextIndex):  # many a day is that of many packages, but few texts are
+    # Many a day is that of many packages, but few texts are.
+    if len(found) > 1 and not isinstance(index, TextIndex):
         convert = lru_cache(10_000)(convert)
     return {docid: None if value is None else convert(value) for docid, value in found.items()}
 
