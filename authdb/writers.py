@@ -68,10 +68,11 @@ def _mapping(obj: Any) -> bytes | None:
     values, references = {}, {}
     for key, value in state["data"].items():
         oid: Any = getattr(value, "_p_oid", None)
+        its: Any = type(value)
         if type(key) is not str:
             return None
-        if oid is not None and value._p_jar is obj._p_jar and is_plain(type(value)):
-            references[key] = oid, type(value)
+        if oid is not None and value._p_jar is obj._p_jar and is_plain(its):
+            references[key] = oid, its
         elif _is_value(value):
             values[key] = value
         else:
