@@ -8,6 +8,7 @@ found one after the other all over a file, only these become objects.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from typing import Any
 
 from authdb.filestorage import OneFile
@@ -28,45 +29,37 @@ class Lookup:
 
     def __init__(self, storage: OneFile) -> None:
         self._storage = storage
-        self._file: Any = None
-        self._tid = b""
-        #: The states of nodes by oid, each with the place of its record: what is written anew gets
-        #: another place. Leaves are not among them, for there are a hundred times as many.
-        self._nodes: dict[bytes, tuple[int | None, Any]] = {}
-        #: Those that are known to be what the newest transaction left.
-        self._sure: dict[bytes, Any] = {}
-        #: What was asked for last and not remembered, and where it was then.
-        self._missed: tuple[bytes, int | None] = b"", None
+        storage.written = self._forget
+        #: The states of nodes by oid. Leaves are not among them, for there are a hundred times as
+        #: many.
+        self._nodes: dict[bytes, Any] = {}
+        #: What was asked for last and not remembered, and the newest transaction then.
+        self._missed = b"", b""
 
     def kept(self, oid: bytes) -> Any:
-        """The state of a node that is remembered, if it is still what is stored; else None, and
-        whoever reads it then may `keep` it."""
-        storage = self._storage
-        if storage._ltid != self._tid or storage._file is not self._file:
-            self._sure.clear()
-            if storage._file is not self._file:  # a pack put another in its place
-                self._nodes.clear()
-            self._tid, self._file = storage._ltid, storage._file
-        state = self._sure.get(oid)
+        """The state of a node that is remembered; else None, and whoever reads it then may `keep`
+        it."""
+        state = self._nodes.get(oid)
         if state is None:
-            now = storage.place(oid)
-            place, state = self._nodes.get(oid, (None, None))
-            if state is None or place != now:
-                # It counts as read from there, also if another thread commits before it is read.
-                self._missed = oid, now
-                return None
-            self._sure[oid] = state
+            self._missed = oid, self._storage._ltid
         return state
 
     def keep(self, oid: bytes, state: Any) -> None:
         """Remember the state of a node of several parts, which was read after `kept` was asked."""
-        missed, place = self._missed
-        if missed != oid:
-            return
-        if len(self._nodes) >= _MOST and oid not in self._nodes:
+        if len(self._nodes) >= _MOST:
             self._nodes.clear()
-            self._sure.clear()
-        self._nodes[oid] = place, state
+        self._nodes[oid] = state
+        # What another thread commits from here on is forgotten; but it may have been before.
+        if self._missed != (oid, self._storage._ltid):
+            self._nodes.pop(oid, None)
+
+    def _forget(self, written: Collection[bytes]) -> None:
+        """Called where a transaction has written these records."""
+        if len(written) > _MOST:
+            self._nodes.clear()
+        else:
+            for oid in written:
+                self._nodes.pop(oid, None)
 
     def get(self, oid: bytes, kind: Any, key: Any) -> Any:
         """The value of ``key`` in a tree of keys and values, as its ``get`` gives it."""

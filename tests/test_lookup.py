@@ -89,6 +89,34 @@ def test_a_lookup_after_a_pack(tmp_path: Path) -> None:
             assert zodb.lookup.get(tree._p_oid, OOBTree, "1234") == (turn, 1234)
 
 
+def test_a_node_is_remembered_until_it_is_written(tmp_path: Path) -> None:
+    """Also if that was by another, between when it was asked for and when it was read."""
+    with MyZODB(tmp_path / "test.fs") as zodb:
+        root = zodb.dbroot
+        root["tree"] = OOBTree({number: number for number in range(100)})
+        root["other"] = 1
+        transaction.commit()
+        oid, lookup = root["tree"]._p_oid, zodb.lookup
+        assert lookup is not None
+        assert lookup.get(oid, OOBTree, 5) == 5
+        assert lookup.kept(oid) is not None
+        root["other"] = 2
+        transaction.commit()
+        assert lookup.kept(oid) is not None
+        root["tree"].update({number: -number for number in range(1000)})
+        transaction.commit()
+        assert lookup.kept(oid) is None
+        old = "what was read before"
+        root["other"] = 3
+        transaction.commit()
+        lookup.keep(oid, old)
+        assert lookup.kept(oid) is None
+        assert lookup.get(oid, OOBTree, 5) == -5
+        root["many"] = [PersistentMapping() for _ in range(2000)]
+        transaction.commit()
+        assert lookup.kept(oid) is None
+
+
 def test_there_is_no_lookup_where_objects_may_know_better(tmp_path: Path) -> None:
     """A changed tree, a savepoint, a change by another connection, a past state, memory."""
     with MyZODB(tmp_path / "test.fs") as zodb:
