@@ -164,7 +164,7 @@ def _plain_items(made: bytes, name: bytes | None, start: int) -> Any:
     except Exception:  # there are other references, or something only looked like one
         return None
     if name is not None and len(bare) < len(made):
-        count = sum(type(value) is bytes for value in items[start::2])
+        count = list(map(type, items[start::2])).count(bytes)
         more = len(_AGAIN) * (count - 1) + len(name) + len(_FIRST)
         if len(made) - len(bare) != more:  # not one for each
             return None
