@@ -250,10 +250,7 @@ class Session:
         from authdb.grafting import Graft  # not needed by those who only read
         from authdb.reindexing import index_all
 
-        states = {}
-        for docid, (package, indexed) in sorted(edits.items()):
-            state = {name: value for name, value in vars(package).items() if name != "_digest"}
-            states[docid] = indexed, state
+        states = {docid: (old, vars(package)) for docid, (package, old) in sorted(edits.items())}
         catalogs = Graft(pair.catalogs)
         with pair.catalogs.damage_told():
             index_all(catalogs, pair.catalog, states)
