@@ -23,6 +23,7 @@ __all__ = ["Writer", "is_plain"]
 #: Classes of BTrees, by what follows the two letters for keys and values; and what is no object.
 _LEAVES = frozenset(("BTree", "TreeSet", "Bucket", "Set"))
 _VALUES = frozenset((int, str, float, bool, date, type(None)))
+_MAY_BE_VALUES = _VALUES | {tuple}
 
 
 class Writer:
@@ -94,9 +95,13 @@ def _leaf(obj: Any, kind: Any) -> bytes | None:
 
 def _is_value(value: Any) -> bool:
     """Whether there is no object in ``value``."""
-    if type(value) is not tuple:
-        return type(value) in _VALUES
-    return _VALUES.issuperset(map(type, value)) or all(map(_is_value, value))
+    # By levels, not one by one: the journal in a root has two dozen tuples and numbers.
+    values = [value]
+    while values:
+        if not _MAY_BE_VALUES.issuperset(map(type, values)):
+            return False
+        values = [each for some in values if type(some) is tuple for each in some]
+    return True
 
 
 @lru_cache(maxsize=200)
