@@ -465,6 +465,20 @@ def test_a_package_of_a_closed_database_says_so_when_it_has_to_be_read(folder: P
     assert repr(package) == "<Package ?>"
 
 
+def test_what_is_no_change_of_the_catalogue_is_not_written_with_the_next_one(
+    filled: AuthDB,
+) -> None:
+    generation = filled.generation
+    with filled.transaction():
+        filled._root["by hand"] = 1
+    assert "by hand" not in filled._root
+    with filled.transaction():
+        pass
+    filled.set_as_of(date(2024, 1, 2))
+    assert filled.generation == generation + 1
+    assert "by hand" not in filled._root
+
+
 def test_closing_inside_a_transaction_gives_it_up(folder: Path) -> None:
     db = AuthDB.create(folder)
     db.add(Package("a", "A"))

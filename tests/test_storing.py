@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import pwd
 import random
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from oracle import records
 from test_importing import RECORDS, reading
 
-from authdb import AuthDB, AuthDBError, building, bulk, drafting, files, storing
+from authdb import AuthDB, AuthDBError, building, bulk, drafting, files, storing, transactions
 from authdb.exceptions import DatabaseError, DatabaseExists, DatabaseLocked, LoadError
 from authdb.files import aside
 from authdb.importing import ON_CONFLICT, Counts, load, load_new
@@ -616,6 +617,17 @@ def test_whoever_loads_may_be_called_anything(
     with AuthDB.create(tmp_path / "there") as db:
         load(db, Loader(file))
         assert db.log(1)[0].user[:3] == name[:3].replace("\udce9", "?")
+
+
+def test_who_has_no_name_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in some containers."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert transactions.user() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 9)
+    assert transactions.user() == "unknown"
+    monkeypatch.setenv("USER", "somebody")
+    assert transactions.user() == "somebody"
 
 
 def test_the_catalog_shows_what_the_open_transaction_did() -> None:
