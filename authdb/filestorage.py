@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from BTrees.fsBTree import fsBucket
 from persistent.TimeStamp import TimeStamp
-from ZODB._compat import FILESTORAGE_MAGIC, Unpickler
+from ZODB._compat import FILESTORAGE_MAGIC
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import _truncate
 from ZODB.FileStorage.format import CorruptedDataError
-from ZODB.fsIndex import fsIndex
 from ZODB.POSException import StorageTransactionError
 from ZODB.utils import p64, u64, z64
 
 from authdb.exceptions import DatabaseDamaged
+from authdb.positions import Positions, load_index, put, save_index
 from authdb.records import LENGTH, RECORD, TRANSACTION, next_whole, torn_at
 from authdb.seals import BLANK, LARGEST, broken_at, seal
 
-__all__ = ["OneFile", "Replaced", "Revision", "TornTail", "save_index"]
+__all__ = ["OneFile", "Replaced", "Revision", "TornTail"]
 
 # So much is read of a record at first: most are shorter, and more would take longer.
 _AT_ONCE = 1536
@@ -131,7 +128,7 @@ class OneFile(FileStorage):
         """The saved index, where the file ended then, and its last transaction; None if there is
         none that can be believed."""
         try:
-            found = _load_index(Path(f"{self._file_name}.index"))
+            found = load_index(Path(f"{self._file_name}.index"))
         except Exception:  # what is damaged may raise anything
             return None
         if found is None:
@@ -370,13 +367,13 @@ class OneFile(FileStorage):
                     self._tfile.write(b"".join(waiting))
                     waiting, many = [], position + _WRITTEN
             self._tfile.write(b"".join(waiting))
-            _put(self._tindex._data, places)
+            put(self._tindex._data, places)
             self.set_max_oid(max(self._oid, *records))
 
     def _newIndexes(self) -> tuple[Any, Any]:  # noqa: N802 - ZODB calls it so
         # Of the open transaction ZODB would have a dict, which takes ten times the
         # memory where there are millions of records.
-        return _Positions(), _Positions()
+        return Positions(), Positions()
 
     def _finish_finish(self, tid: bytes) -> None:
         try:
@@ -460,60 +457,3 @@ class _Upto:
 
     def read(self, size: int) -> bytes:
         return bytes(self.whole.read(max(0, min(size, self._end - self.tell()))))
-
-
-class _Positions(fsIndex):
-    """Where records are, by oid. Those of a transaction come by the thousand, not one by one."""
-
-    def update(self, mapping: Any) -> None:
-        if isinstance(mapping, fsIndex):
-            _put(self._data, mapping._data)
-        else:
-            super().update(mapping)
-
-
-def _put(data: Any, places: Any) -> None:
-    """Put positions into the ``data`` of an fsIndex: those that another has, or as it has them."""
-    for start, some in places.items():
-        bucket = data.get(start)
-        if bucket is None:
-            bucket = data[start] = fsBucket()
-        bucket.update(some)
-
-
-# ZODB takes its index on trust. One with a flipped byte hides packages, and has their ids given to
-# others. So a checksum is put behind it, where ZODB does not look.
-
-
-def save_index(path: Path, index: Any, end: int) -> None:
-    """Save the ``index`` (ZODB's fsIndex) of the file at ``path``, which ends at ``end``, as
-    `OneFile` saves and believes it."""
-    draft = Path(f"{path}.index.index_tmp")
-    try:
-        index.save(end, str(draft))
-        _sum_up(draft)
-        os.replace(draft, f"{path}.index")  # noqa: PTH105 - so that a kill just here can be tried
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def _sum_up(index: Path) -> None:
-    checksum = zlib.crc32(index.read_bytes())
-    with index.open("ab") as file:
-        file.write(checksum.to_bytes(4, "big"))
-
-
-def _load_index(path: Path) -> tuple[fsIndex, int] | None:
-    """A saved index, and where the file ended then; None if it is not as it was saved."""
-    # As fsIndex.load reads it, but once: what was checked is what is taken. A million objects have
-    # megabytes of it.
-    found = memoryview(path.read_bytes())
-    if zlib.crc32(found[:-4]).to_bytes(4, "big") != found[-4:]:
-        return None
-    unpickler = Unpickler(BytesIO(found))
-    end, index = unpickler.load(), _Positions()
-    while part := unpickler.load():
-        oids, places = part  # the first six bytes of oids, and the places by the last two
-        index._data[oids] = fsBucket().fromString(places)
-    return index, end

@@ -28,8 +28,8 @@ from ZODB.fsIndex import fsIndex
 from ZODB.mvccadapter import MVCCAdapterInstance
 from ZODB.utils import p64, u64, z64
 
-from authdb.filestorage import save_index
 from authdb.parts import AT_ONCE, HEAD, Contents, Finishing, Place, Records, write_whole
+from authdb.positions import save_index
 from authdb.records import LENGTH, MAGIC, TRANSACTION, transactions
 from authdb.storage import MyZODB
 

@@ -21,7 +21,7 @@ from transaction import TransactionManager
 from ZODB._compat import FILESTORAGE_MAGIC
 from ZODB.POSException import POSKeyError
 
-from authdb import MyZODB, filestorage
+from authdb import MyZODB, positions
 from authdb.exceptions import (
     AuthDBError,
     DatabaseClosed,
@@ -385,7 +385,7 @@ def test_an_interrupt_before_the_index_knows_all(path: Path) -> None:
         zodb.dbroot["more"][number] = PersistentMapping(number=number)
     manager = zodb.connection.transaction_manager
 
-    put = filestorage._put
+    put = positions.put
 
     def interrupted(data: Any, places: Any) -> None:
         # Those that ZODB looks at before it believes an index are there.
@@ -401,7 +401,7 @@ def test_an_interrupt_before_the_index_knows_all(path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(filestorage, "_put", interrupted)
+        patch.setattr(positions, "put", interrupted)
         with pytest.raises(KeyboardInterrupt):
             manager.commit()
     manager.abort()

@@ -34,6 +34,7 @@ LADDER = [
     "checks",
     "blocks",
     "moments",
+    "positions",
     "filestorage",
     "nodes",
     "lookup",
