@@ -139,7 +139,12 @@ def _backup(folder: Path, data: Repository, catalog: Repository, full: bool) -> 
 def _read(path: Path, read: Callable[[MyZODB], _Read]) -> _Read:
     """What ``read`` makes of the file, as it is at one moment."""
     try:
-        with MyZODB(path, read_only=True, transaction_manager=TransactionManager()) as file:
+        with MyZODB(
+            path,
+            read_only=True,
+            transaction_manager=TransactionManager(),
+            sealed=path.name == CATALOG_FILE,
+        ) as file:
             return read(file)
     except DatabaseMissing:
         reason = "there is no database here"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import defaultdict
@@ -21,7 +22,7 @@ from ZODB.utils import p64, u64, z64
 from authdb.exceptions import DatabaseDamaged
 from authdb.positions import Positions, load_index, put, save_index
 from authdb.records import LENGTH, RECORD, TRANSACTION, next_whole, torn_at
-from authdb.seals import BLANK, LARGEST, broken_at, seal
+from authdb.seals import BLANK, broken_at, checksum, seal
 
 __all__ = ["OneFile", "Replaced", "Revision", "TornTail"]
 
@@ -38,6 +39,9 @@ _MANY_RECORDS = 10_000
 _MANY_COMMITS = 64
 _SHARE = 0.04
 _COST = 4e-8  # seconds a record, as a first guess
+
+# Of a sealed file a change of more bytes is synced at once: that takes little of its time.
+_LARGEST = 1 << 20
 
 
 class Revision(NamedTuple):
@@ -70,14 +74,12 @@ class OneFile(FileStorage):
     - reads on from the file that it has opened when a pack puts another in its place;
     - reads, stores and finds many records in a fraction of the time;
     - has a packed file on disk before that takes the place of the other;
-    - if ``sealed``, seals small changes and does not sync them (see `authdb.seals`): what of them
-      is not on the disk after a power failure is found out, and cut off. For files that can be
-      made anew.
+    - if ``sealed``, seals its changes and does not sync small ones (see `authdb.seals`): what of
+      them is not on the disk after a power failure is found out, and cut off. For files that can
+      be made anew.
     """
 
     _is_saved = False
-    _is_synced = True  # whether all that is committed is on the disk for good
-    _has_seal = False  # whether the open transaction has one
     _file: Any = None
     _tfile: Any = None
     _files: Any = None
@@ -113,15 +115,17 @@ class OneFile(FileStorage):
         # Here the file is open, and nothing of it was cut off yet.
         found = self._saved_index() if self.trust else None
         start = found[1] if found else len(FILESTORAGE_MAGIC)
-        torn = self._look_at_tail(start)
-        if self._sealed:
-            torn = self._look_at_seals(start, torn)
+        torn = self._look_at_seals(start) if self._sealed else self._look_at_tail(start)
         if torn is not None:
             # ZODB would read what is there as a header, and stumble over most of what it may be.
             if self._is_read_only:
                 self._file = _Upto(self._file, torn)
+            elif self._sealed:  # nothing of it is kept: it can be made anew
+                self._file.truncate(torn)
+                os.fsync(self._file.fileno())  # or something of it could come back
             else:
                 _truncate(self._file, self._file_name, torn)
+        self._synced = start
         return found
 
     def _saved_index(self) -> Any:
@@ -139,7 +143,8 @@ class OneFile(FileStorage):
     def _save_index(self) -> None:
         if self._is_saved or self._is_read_only:
             return
-        with suppress(OSError):  # without it the file is read from end to end the next time
+        # Without it the file is read from end to end the next time.
+        with suppress(OSError), self._lock:
             self._sync()  # of what is in the index no seal is looked at any more
             save_index(Path(self._file_name), self._index, self._pos)
 
@@ -161,13 +166,12 @@ class OneFile(FileStorage):
         super()._begin(tid, user, note, extension)
 
     def _seal(self) -> None:
-        """Put a seal on the open transaction, if it is to have one."""
+        """Put a seal on the open transaction."""
         size = self._tfile.tell()
-        self._has_seal = self._sealed and size <= LARGEST
-        if self._has_seal:
-            self._tfile.seek(0)
-            made = seal(self._pos, self._thl + size, self._tfile.read(size))
-            self._ude = *self._ude[:2], made
+        self._tfile.seek(0)
+        made = seal(self._pos, self._thl + size, checksum(self._tfile, size))
+        self._ude = *self._ude[:2], made
+        self._is_small = size <= _LARGEST
 
     #: Told the oids of the records that each transaction has written.
     written: Callable[[Any], None] | None = None
@@ -176,7 +180,7 @@ class OneFile(FileStorage):
 
     def tpc_vote(self, transaction: Any) -> Any:
         try:
-            if transaction is self._transaction:
+            if self._sealed and transaction is self._transaction:
                 self._seal()
             return super().tpc_vote(transaction)
         except BaseException:
@@ -192,6 +196,9 @@ class OneFile(FileStorage):
         if self._has_left_over:
             # What its readers have read ahead may be of that, where this change is now.
             self._files.empty()
+            # Nor are they to read it behind this change, for the next one comes there.
+            with suppress(OSError):
+                self._file.truncate(self._pos)
             self._has_left_over = False
         self._spent += time.perf_counter() - self._begun
 
@@ -241,21 +248,16 @@ class OneFile(FileStorage):
             raise TornTail(self._file_name, f"what begins at byte {position:,} is half a change")
         return position
 
-    def _look_at_seals(self, start: int, torn: int | None) -> int | None:
-        """Where the part begins that has not come to the disk whole; what is there is cut off.
-
-        :param torn: where half a change begins, if there is one
-        """
+    def _look_at_seals(self, start: int) -> int | None:
+        """Where the part begins that has not come to the disk whole, whatever follows; None if all
+        has."""
         self._file.seek(0)
-        end = self._file.seek(0, os.SEEK_END) if torn is None else torn
-        broken = broken_at(self._file, start, end)
-        self._is_synced = start == end
-        if broken is None or self._is_read_only:
-            return torn if broken is None else broken
-        # Nothing of it is kept: it can be made anew. Synced, so that nothing of it can come back.
-        self._file.truncate(broken)
-        os.fsync(self._file.fileno())
-        return None
+        if self._file.read(len(FILESTORAGE_MAGIC)) != FILESTORAGE_MAGIC:
+            return None
+        size = self._file.seek(0, os.SEEK_END)
+        torn = torn_at(self._file, start)
+        broken = broken_at(self._file, start, size if torn is None else torn)
+        return torn if broken is None else broken
 
     def _was_finished(self, position: int) -> bool:
         """Whether what begins there is no half of a change, but a whole one with a wrong length or
@@ -280,6 +282,7 @@ class OneFile(FileStorage):
     @staticmethod
     def packer(storage: Any, *args: Any) -> Any:
         packed = FileStorage.packer(storage, *args)
+        storage._synced = 0  # it is another file from here on
         if packed is not None:
             # ZODB only renames it: after a power failure it could be empty. Whoever packs holds
             # the commit lock from here on.
@@ -375,30 +378,50 @@ class OneFile(FileStorage):
         # memory where there are millions of records.
         return Positions(), Positions()
 
+    # What of a sealed file is synced, and whether that has failed once. After that the system takes
+    # for written what is not: the next sync says that all is well, and the seals are read from
+    # memory. So the file is cut back in the end, and catches up as after a crash.
+
+    _synced = 0  # up to here it is
+    _has_failed = False
+    _is_small = False  # whether the open transaction is not to be synced
+
     def _finish_finish(self, tid: bytes) -> None:
         try:
-            if self._has_seal:
+            if self._sealed and self._is_small:
                 self._finish_unsynced(tid)
             else:
                 super()._finish_finish(tid)
-                self._is_synced = True
+                if not self._has_failed:
+                    self._synced = self._pos
         except BaseException:
             self._is_saved = True  # the file may have what the index has not: it is not to be kept
+            self._has_failed = True
             raise
 
     def _finish_unsynced(self, tid: bytes) -> None:
-        # As ZODB's own _finish_finish, but for the fsync.
-        self._is_synced = False
+        # As ZODB's own _finish_finish, but for the fsync, and for blobs, which are not sealed.
         self._file.flush()
         self._pos = self._nextpos
         self._index.update(self._tindex)
         self._ltid = tid
 
     def _sync(self) -> None:
-        """Have on the disk for good what is committed."""
-        if not self._is_synced:
+        """Have on the disk for good what is committed.
+
+        :raises OSError: it is not known what of it is there
+        """
+        end = self._pos
+        if not self._sealed or self._synced >= end:
+            return
+        if self._has_failed:
+            raise OSError(errno.EIO, "a sync has failed before")
+        try:
             os.fsync(self._file.fileno())
-            self._is_synced = True
+        except BaseException:
+            self._has_failed = True
+            raise
+        self._synced = end
 
     def _keep_at_hand(self, path: str) -> None:
         # ZODB opens the file again, by its name, for its first reader. After a pack that would be
@@ -413,11 +436,12 @@ class OneFile(FileStorage):
         # committed. Whoever opens it next would cut it off, and keep it beside on the full disk.
         is_open = self._file is not None and not self._file.closed and not self._is_read_only
         handle = os.dup(self._file.fileno()) if is_open else None
+        end = self._pos
         if is_open:
             try:
                 self._sync()
             except OSError:
-                self._is_saved = True  # its seals will tell what is there
+                end, self._is_saved = self._synced, True
         if self._tfile is not None and not self._tfile.closed:
             with suppress(OSError):  # else it stays as large as the largest change was
                 self._tfile.truncate(0)
@@ -427,8 +451,8 @@ class OneFile(FileStorage):
                     file.close()
         if handle is not None:
             with suppress(OSError):
-                if os.fstat(handle).st_size > self._pos:
-                    os.ftruncate(handle, self._pos)
+                if os.fstat(handle).st_size > end:
+                    os.ftruncate(handle, end)
             os.close(handle)
             with suppress(Exception):  # ZODB does it when the lock is another's already
                 self._save_index()

@@ -2,10 +2,10 @@
 
 What was written and not synced may be on the disk in part, in any order, with zeros between. So
 ZODB syncs each change before it is acknowledged. Of a file that can be made anew, as a catalog can,
-it is enough to know afterwards which changes are whole: a small one gets a seal, the checksum of
-its records, and is not synced. (The frames of SQLite's write-ahead log have checksums to the same
-end. To build such a file anew after each unclean end was the alternative: of a million packages
-that takes half a minute.)
+it is enough to know afterwards which changes are whole: each gets a seal, the checksum of its
+records, and a small one is not synced. (The frames of SQLite's write-ahead log have checksums to
+the same end. To build such a file anew after each unclean end was the alternative: of a million
+packages that takes half a minute.)
 
 The seal is kept in the transaction's extension, for which ZODB has a pickled dict: who knows of no
 seals reads past it. It says as well where the transaction begins and how long it is: one that a
@@ -21,10 +21,9 @@ from typing import BinaryIO
 
 from authdb.records import LENGTH, TRANSACTION
 
-__all__ = ["BLANK", "LARGEST", "broken_at", "seal"]
+__all__ = ["BLANK", "broken_at", "checksum", "seal"]
 
-#: Records of so many bytes are sealed at most: to sync what is more takes little of its time.
-LARGEST = 1 << 20
+_PIECE = 1 << 20
 
 #: Where the transaction begins, its length, and the checksum of its records; and that of the seal
 #: itself, which may have come to the disk in part.
@@ -34,15 +33,24 @@ _SIZE = _SEAL.size + _OWN.size
 _BEFORE, _AFTER = pickle.dumps({"seal": b"\xff" * _SIZE}, 3).split(b"\xff" * _SIZE)
 
 
-def seal(position: int, length: int, records: bytes) -> bytes:
+def checksum(file: BinaryIO, size: int) -> int:
+    """The checksum of the next ``size`` bytes of ``file``, or of those that are there."""
+    summed = 0
+    while size > 0 and (piece := file.read(min(size, _PIECE))):
+        summed = zlib.crc32(piece, summed)
+        size -= len(piece)
+    return summed
+
+
+def seal(position: int, length: int, summed: int) -> bytes:
     """The extension of a transaction that begins at ``position``, of that ``length`` (as its header
-    has it), with these ``records``. All are of one length."""
-    made = _SEAL.pack(position, length, zlib.crc32(records))
+    has it), whose records have that `checksum`. All are of one length."""
+    made = _SEAL.pack(position, length, summed)
     return _BEFORE + made + _OWN.pack(zlib.crc32(made)) + _AFTER
 
 
-#: The extension of a transaction that is not judged by a seal.
-BLANK = seal(0, 0, b"")
+#: Stands in a transaction as long as its seal cannot be made.
+BLANK = seal(0, 0, 0)
 
 
 def broken_at(file: BinaryIO, start: int, end: int) -> int | None:
@@ -73,7 +81,7 @@ def _is_broken(file: BinaryIO, position: int, length: int, texts: int) -> bool:
     its_own = _OWN.pack(zlib.crc32(made[: _SEAL.size]))
     if found != _BEFORE + made[: _SEAL.size] + its_own + _AFTER:
         return True
-    at, its_length, checksum = _SEAL.unpack(made[: _SEAL.size])
+    at, its_length, summed = _SEAL.unpack(made[: _SEAL.size])
     if (at, its_length) != (position, length):
         return False
-    return bool(zlib.crc32(file.read(position + length - first)) != checksum)
+    return bool(checksum(file, position + length - first) != summed)

@@ -412,7 +412,7 @@ def test_a_package_of_a_change_that_was_kept_after_all_can_be_read(folder: Path)
         db.add(Package("one", "One"))
         with (
             mock.patch("ZODB.FileStorage.FileStorage.fsync", sync),
-            mock.patch("authdb.filestorage.LARGEST", 0),  # else it would not be synced at once
+            mock.patch("authdb.filestorage._LARGEST", 0),  # else it would not be synced at once
         ):
             package = db.update("one", title="Other")
         assert calls >= 2

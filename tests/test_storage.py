@@ -411,3 +411,22 @@ def test_an_interrupt_before_the_index_knows_all(path: Path) -> None:
             assert [zodb.dbroot["more"][number]["number"] for number in range(1000)] == [
                 *range(1000)
             ]
+
+
+def test_nothing_is_left_behind_the_change_after_one_for_which_there_was_no_room(
+    tmp_path: Path,
+) -> None:
+    """Readers read ahead, and would take it for the change that comes there."""
+    path = tmp_path / "test.fs"
+    with MyZODB(path) as zodb:
+        manager = zodb.connection.transaction_manager
+        zodb.dbroot["large"] = PersistentMapping(text="x" * 20_000)
+        manager.commit()
+        zodb.dbroot["large"]["text"] = "x" * 5000
+        with no_room_beyond(path.stat().st_size + 2000), pytest.raises(OSError, match="large"):
+            manager.commit()
+        manager.abort()
+        assert path.stat().st_size > zodb.storage.getSize()
+        zodb.dbroot["small"] = 1
+        manager.commit()
+        assert path.stat().st_size == zodb.storage.getSize()
