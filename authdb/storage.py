@@ -29,6 +29,7 @@ from ZODB.utils import p64, u64, z64
 from authdb.connections import explain, ordered
 from authdb.exceptions import (
     AuthDBError,
+    DatabaseDamaged,
     DatabaseError,
     DatabaseMissing,
     FormatError,
@@ -248,7 +249,11 @@ class MyZODB:
         except (AuthDBError, MemoryError):
             raise
         except Exception as error:
-            raise explain(error, self.path or "the database") from error
+            told = explain(error, self.path or "the database")
+            if type(told) is DatabaseDamaged:  # it is open: so most of it can be read
+                what = f"a record of it cannot be read ({type(error).__name__}: {error})"
+                told = DatabaseDamaged(told.path, f"{what}; see: authdb check")
+            raise told from error
 
     @property
     def closed(self) -> bool:

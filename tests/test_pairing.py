@@ -32,6 +32,7 @@ from authdb.exceptions import (
 )
 from authdb.filestorage import OneFile
 from authdb.generations import JOURNAL_DOCIDS, JOURNAL_GENERATIONS
+from authdb.records import RECORD, transactions
 
 
 @pytest.fixture
@@ -772,3 +773,23 @@ def test_a_backup_of_the_catalog_first_and_the_objects_then_is_healed(made: Path
     put_back(catalog, made, "catalog.fs")
     put_back(data, made, "data.fs")
     is_well(made, "the catalog lagged behind")
+
+
+def test_a_change_that_meets_a_damaged_catalog_says_what_helps(made: Path) -> None:
+    with AuthDB.open(made) as db:
+        names = [package.name for package in db]
+    catalog = made / "catalog.fs"
+    whole = bytearray(catalog.read_bytes())
+    with catalog.open("rb") as file:
+        records = [(r.position, r.data) for t in transactions(file) for r in t.records]
+    for position, data in records:
+        if b"IFTreeSet" in data[:40]:  # the posting lists
+            start = position + RECORD.size
+            whole[start : start + len(data)] = bytes(len(data))
+    catalog.write_bytes(whole)
+    with AuthDB.open(made) as db:
+        with pytest.raises(DatabaseDamaged, match=r"catalog\.fs: .*; see: authdb check"):
+            db.update(names[0], license="0BSD")
+        assert db.check(repair=True)
+        db.update(names[0], license="0BSD")
+        assert db.check() == []
