@@ -281,7 +281,8 @@ figures.
 
 LOADING = """
 Two processes that share this work evenly and never wait would come to {best:.2f} of SQLite's speed:
-what is measured is near that, and only less work would bring more.
+what is measured is less, by what the two wait and by the memory that they share. More than that
+only less work would bring.
 
 A package takes {records:.1f} records of {bytes:,.0f} bytes in all: its own, the set of its docid in
 the index of names, and its share of the leaves of some thirty trees and of the posting lists of its
