@@ -232,7 +232,7 @@ def _changed(db: AuthDB, names: list[str], turn: int) -> _Counts:
 
     with (
         mock.patch.object(os, "fsync", sync),
-        mock.patch("ZODB.FileStorage.FileStorage.fsync", sync),
+        mock.patch.object(sys.modules["ZODB.FileStorage.FileStorage"], "fsync", sync),
         mock.patch.object(OneFile, "newest_of", newest),
         mock.patch.object(OneFile, "_finish", finish),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -411,7 +412,7 @@ def test_a_package_of_a_change_that_was_kept_after_all_can_be_read(folder: Path)
     with AuthDB.create(folder) as db:
         db.add(Package("one", "One"))
         with (
-            mock.patch("ZODB.FileStorage.FileStorage.fsync", sync),
+            mock.patch.object(sys.modules["ZODB.FileStorage.FileStorage"], "fsync", sync),
             mock.patch("authdb.filestorage._LARGEST", 0),  # else it would not be synced at once
         ):
             package = db.update("one", title="Other")
