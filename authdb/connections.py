@@ -39,7 +39,7 @@ from authdb.models import Package
 from authdb.nodes import loaded_plain, opened
 from authdb.writers import Writer, is_plain
 
-__all__ = ["explain", "ordered"]
+__all__ = ["explain", "ordered", "words"]
 
 
 class _Connection(Connection):
@@ -225,7 +225,7 @@ class _Connection(Connection):
             what = f"the {type(obj).__name__} 0x{int.from_bytes(obj._p_oid, 'big'):x}"
             raise DatabaseDamaged(
                 path,
-                f"{what} cannot be read ({_words(error.__cause__ or error)}); see: authdb check",
+                f"{what} cannot be read ({words(error.__cause__ or error)}); see: authdb check",
             ) from error
 
 
@@ -297,7 +297,8 @@ def _holder(path: Path) -> int | None:
     return int(found[0]) if found else None
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """What an error says, as one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:160].rstrip(": ")
 
 
@@ -342,5 +343,5 @@ def explain(error: Exception, path: object) -> AuthDBError:
     if isinstance(error, _OF_DAMAGE) or (
         type(error).__module__ in ("_pickle", "pickle", "struct", "ZODB.FileStorage.format")
     ):
-        return DatabaseDamaged(path, f"it cannot be read as a database ({_words(error)})")
-    return DatabaseError(path, _words(error))
+        return DatabaseDamaged(path, f"it cannot be read as a database ({words(error)})")
+    return DatabaseError(path, words(error))

@@ -105,8 +105,8 @@ def _engine(asked: Asked, why: str) -> str:
 
 
 def _all_steps(asked: Asked, total: int) -> Iterator[_Step]:
-    import pyroaring  # noqa: F401 - or the first step would be the slower by this
-
+    if asked.ranks is not None:
+        import pyroaring  # noqa: F401 - or the first step would be the slower by this
     root, negated = asked.question.root, asked.question.negated
     if negated and isinstance(root, Join) and not root.parts:
         return iter([_Step(0, "all packages", "", total, total, 0.0)])

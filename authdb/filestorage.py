@@ -239,6 +239,8 @@ class OneFile(FileStorage):
                 "written to it; see: authdb check",
             )
         if self._was_finished(position):
+            if torn_at(self._file, position) != position:  # a writer has, since it was looked at
+                return self._look_at_tail(start)
             raise DatabaseDamaged(
                 self._file_name,
                 f"its last change, which begins at byte {position:,}, was finished and is damaged: "

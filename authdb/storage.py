@@ -26,7 +26,7 @@ from transaction import TransactionManager
 from ZODB.broken import Broken, find_global
 from ZODB.utils import p64, u64, z64
 
-from authdb.connections import explain, ordered
+from authdb.connections import explain, ordered, words
 from authdb.exceptions import (
     AuthDBError,
     DatabaseDamaged,
@@ -251,8 +251,8 @@ class MyZODB:
         except Exception as error:
             told = explain(error, self.path or "the database")
             if type(told) is DatabaseDamaged:  # it is open: so most of it can be read
-                what = f"a record of it cannot be read ({type(error).__name__}: {error})"
-                told = DatabaseDamaged(told.path, f"{what}; see: authdb check")
+                what = f"a record of it cannot be read ({words(error)}); see: authdb check"
+                told = DatabaseDamaged(told.path, what)
             raise told from error
 
     @property

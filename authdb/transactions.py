@@ -428,16 +428,16 @@ def storable(text: str) -> str:
 
 def user() -> str:
     """Who makes the changes."""
-    # As getpass.getuser, which reads the password database each time.
-    said = map(os.environ.get, ("LOGNAME", "USER", "LNAME", "USERNAME"))
-    return next(filter(None, said), None) or _name_of(os.getuid())
+    said = os.environ.get("LOGNAME") or os.environ.get("USER")
+    return said or _user_of(getattr(os, "getuid", os.getpid)())
 
 
-@lru_cache
-def _name_of(uid: int) -> str:
-    import pwd
+@lru_cache(maxsize=1)
+def _user_of(_: int) -> str:
+    # It reads the password database each time.
+    import getpass
 
     try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:  # no such user, as in some containers
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no such user, as in some containers
         return "unknown"

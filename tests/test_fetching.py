@@ -20,6 +20,7 @@ from itertools import repeat
 from typing import Any
 
 import pytest
+import urllib3.util.connection
 from commandline import PYTHON
 from indexserver import Answer as Told
 from indexserver import (
@@ -628,26 +629,20 @@ def test_odd_paths_are_sent_in_a_form_that_is_right(server: IndexServer, fetcher
         assert "#" not in request.path + request.query
 
 
-def test_ipv6(fetcher: Fetcher) -> None:
-    try:
-        alone = socket.create_server(("::1", 0), family=socket.AF_INET6)
-    except OSError:
-        pytest.skip("there is no IPv6 here")
-    with alone:
-        address = f"http://[::1]:{alone.getsockname()[1]}/a"
+def test_ipv6(server: IndexServer, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on machines without: what is asked for at ::1 is connected to the server here."""
+    connect, asked = urllib3.util.connection.create_connection, []
 
-        def serve() -> None:
-            end, _ = alone.accept()
-            with end:
-                heads.append(end.recv(1 << 16))
-                end.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    def connected(address: tuple[str, int], *args: Any, **options: Any) -> socket.socket:
+        asked.append(address)
+        return connect(("127.0.0.1", address[1]), *args, **options)
 
-        heads: list[bytes] = []
-        thread = threading.Thread(target=serve)
-        thread.start()
-        assert fetcher.ask("GET", address).body == b"ok"
-        thread.join(5)
-    assert f"host: {address[7:-2]}".encode() in heads[0].lower()
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", connected)
+    port = int(server.root.rpartition(":")[2])
+    server.paths["/a"] = ANSWER
+    assert fetcher.ask("GET", f"http://[::1]:{port}/a").status == 200
+    assert [host.strip("[]") for host, _ in asked] == ["::1"]
+    assert server.requests[-1].headers["host"] == f"[::1]:{port}"
 
 
 # -- proxies -------------------------------------------------------------------------------------

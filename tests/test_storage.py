@@ -21,7 +21,7 @@ from transaction import TransactionManager
 from ZODB._compat import FILESTORAGE_MAGIC
 from ZODB.POSException import POSKeyError
 
-from authdb import MyZODB, positions
+from authdb import MyZODB, filestorage, positions, records
 from authdb.exceptions import (
     AuthDBError,
     DatabaseClosed,
@@ -430,3 +430,26 @@ def test_nothing_is_left_behind_the_change_after_one_for_which_there_was_no_room
         zodb.dbroot["small"] = 1
         manager.commit()
         assert path.stat().st_size == zodb.storage.getSize()
+
+
+def test_a_change_that_is_finished_while_it_is_looked_at_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "test.fs"
+    with MyZODB(path) as zodb:
+        zodb.dbroot["one"] = 1
+        zodb.connection.transaction_manager.commit()
+        begin = zodb.storage._pos
+        zodb.dbroot["one"] = 2
+        zodb.connection.transaction_manager.commit()
+    path.with_suffix(".fs.index").unlink()
+    looks = []
+
+    def torn_at(file: Any, start: int) -> int | None:
+        looks.append(start)
+        return begin if len(looks) <= 2 else records.torn_at(file, start)
+
+    monkeypatch.setattr(filestorage, "torn_at", torn_at)
+    monkeypatch.setattr(filestorage, "next_whole", lambda file, position: None)
+    with MyZODB(path, read_only=True) as zodb:
+        assert zodb.dbroot["one"] == 2 and len(looks) > 2
