@@ -20,11 +20,9 @@ from ZODB.utils import p64, u64
 
 from authdb.bulk import Ref, tree, tree_of_pickles
 from authdb.nodes import (
-    docid_in,
     flat,
     head,
     is_node,
-    items_of,
     last_child,
     leaf,
     loaded,
@@ -34,10 +32,8 @@ from authdb.nodes import (
     node,
     shape,
     small,
-    spliced,
-    spliced_leaf,
-    within,
 )
+from authdb.splicing import docid_in, items_of, spliced, spliced_leaf, within
 from authdb.storage import MyZODB
 
 __all__ = ["Graft"]
@@ -115,7 +111,7 @@ class Graft:
     def new(self, kind: Any, items: Sequence[bytes]) -> bytes:
         """A new tree or TreeSet of docids.
 
-        :param items: at least one, ascending, each as `authdb.nodes.item` gives it
+        :param items: at least one, ascending, each as `authdb.splicing.item` gives it
         :returns: its oid
         """
         if len(items) <= kind.max_leaf_size:

@@ -21,7 +21,8 @@ from authdb.bulk import record
 from authdb.gathering import last_update
 from authdb.grafting import Graft
 from authdb.indexes import KeywordIndex, TextIndex
-from authdb.nodes import item, items_of, shape
+from authdb.nodes import shape
+from authdb.splicing import item, items_of
 from authdb.vocabulary import Vocabulary
 
 __all__ = ["State", "index_all"]

@@ -10,7 +10,7 @@ from typing import Any
 from zope.index.text.widcode import encode
 
 from authdb.grafting import Graft
-from authdb.nodes import item
+from authdb.splicing import item
 from authdb.wording import note, words_in
 
 __all__ = ["Vocabulary"]

@@ -25,8 +25,8 @@ from zope.index.text.widcode import decode, encode
 
 from authdb.bulk import Ref, Sink, tree, tree_of_pickles
 from authdb.indexes import PackageLexicon
-from authdb.nodes import count_in, docid_in
-from authdb.nodes import item as item_of
+from authdb.splicing import count_in, docid_in
+from authdb.splicing import item as item_of
 
 __all__ = ["Words", "Written", "note", "words_in", "words_of"]
 
@@ -100,7 +100,7 @@ class Written(NamedTuple):
 
 class _Postings(dict[str, list[bytes]]):
     """word -> its number, as `zope.index.text.widcode` encodes it, and behind that its posting
-    list: an item (see `authdb.nodes.item`) for each document that it is in. A new word gets the
+    list: an item (see `authdb.splicing.item`) for each document that it is in. A new word gets the
     next number; a word that is too common to be indexed has an empty list.
 
     It is one list, not two, since to look up a word that is not met often costs as much as all else

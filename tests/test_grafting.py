@@ -19,7 +19,7 @@ from ZODB.POSException import ConflictError
 
 from authdb.bulk import record
 from authdb.grafting import Graft
-from authdb.nodes import item
+from authdb.splicing import item
 from authdb.storage import MyZODB
 
 NUMBERS = (IFBTree, IFTreeSet, IOBTree)

@@ -37,6 +37,7 @@ LADDER = [
     "positions",
     "filestorage",
     "nodes",
+    "splicing",
     "lookup",
     "writers",
     "connections",
